@@ -1,0 +1,1 @@
+"""All that waits: sockets, files, clocks."""

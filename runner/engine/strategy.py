@@ -1,0 +1,62 @@
+"""The plugin API: what a strategy is. A tick is a pure method of parameters, view and state.
+
+    class Spread(Strategy, frozen=True):
+        '''Quote both sides of the mid price.'''
+        half_spread: Annotated[Ratio, Field("of mid", min="0", max="20%")]
+        quantity: Annotated[BaseAmount, Field("of each order")]
+
+        def slots(self) -> Sequence[str]: return ("bid", "ask")
+        def tick(self, view: View, state: State) -> Decision: ...
+
+A tick has no clock, randomness, I/O or globals: time is `view.time`, memory is the state it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from runner.model.order import Quote
+
+if TYPE_CHECKING:
+    from runner.engine.view import View
+
+
+class Field(Struct, frozen=True):
+    """What a parameter means: a sentence for the docs, bounds with units as the file would write them.
+
+    `live`: may change while the strategy runs.
+    """
+
+    text: str
+    min: str | None = None
+    max: str | None = None
+    live: bool = False
+
+
+class State(Struct, frozen=True):
+    """A strategy's memory from tick to tick. Subclass it with fields that turn into JSON; this one is empty."""
+
+
+class Decision(Struct, frozen=True):
+    """The orders that should exist now, the next state, and why, in a few words with numbers."""
+
+    quotes: Sequence[Quote]
+    state: State
+    reason: str
+
+
+class Strategy(Struct, frozen=True, kw_only=True):
+    """Parameters of a strategy as fields; `tick` is the strategy."""
+
+    def slots(self) -> Sequence[str]:
+        """Every slot that any tick may ever use: `[a-z0-9-]{1,12}`, fixed by the parameters."""
+        raise NotImplementedError
+
+    def initial_state(self) -> State:
+        return State()
+
+    def tick(self, view: View, state: State) -> Decision:
+        raise NotImplementedError

@@ -1,0 +1,124 @@
+"""All the engine can ask for, and what it hands out for one event.
+
+Commands are taken by a gateway, changes by the journal, notes by whoever reads the audit stream. The order is
+part of the contract: changes are durable before the first command leaves.
+"""
+
+from msgspec import Struct
+
+from runner.model.order import Fill, Order, Side
+
+# Requests to the venue ------------------------------------------------------------------------------------
+
+
+class Place(Struct, frozen=True, tag=True):
+    """Create an order. Never repeated by anybody. `ticks` None is a market order."""
+
+    client_id: str
+    market: str
+    side: Side
+    ticks: int | None
+    lots: int
+    sign_before: int  # venue ms: refuse to sign with a later nonce
+
+
+class Cancel(Struct, frozen=True, tag=True):
+    order_id: int
+    client_id: str
+
+
+class ListOrders(Struct, frozen=True, tag=True):
+    """One page of the account's orders, of all markets. Times are whole venue seconds on created_at, [from, to)."""
+
+    query: int
+    states: tuple[str, ...] = ()  # the venue's words; empty is every state
+    time_from: int | None = None
+    time_to: int | None = None
+    page: int = 1
+
+
+class ReadOrder(Struct, frozen=True, tag=True):
+    query: int
+    order_id: int
+
+
+class ListTrades(Struct, frozen=True, tag=True):
+    """One page of the account's trades, oldest first."""
+
+    query: int
+    time_from: int
+    page: int = 1
+
+
+class ReadBalances(Struct, frozen=True, tag=True):
+    query: int
+
+
+# Requests to the run --------------------------------------------------------------------------------------
+
+
+class Resubscribe(Struct, frozen=True, tag=True):
+    """Ask for a fresh snapshot of a book: unsubscribe, then subscribe."""
+
+    market: str
+
+
+class Reconnect(Struct, frozen=True, tag=True):
+    stream: str  # public | private
+
+
+class Finish(Struct, frozen=True, tag=True):
+    """The run is over; nothing of ours is at work, or the obligations are in the journal (exit 7)."""
+
+    exit_code: int
+    reason: str
+
+
+Command = Place | Cancel | ListOrders | ReadOrder | ListTrades | ReadBalances | Resubscribe | Reconnect | Finish
+
+
+# What the journal keeps -----------------------------------------------------------------------------------
+
+
+class OrderChanged(Struct, frozen=True, tag=True):
+    order: Order
+
+
+class FillBooked(Struct, frozen=True, tag=True):
+    """Also for a fill whose fee became final: the later one with the same key replaces the former."""
+
+    fill: Fill
+
+
+class StateChanged(Struct, frozen=True, tag=True):
+    """The strategy's next state, as JSON."""
+
+    state: str
+
+
+class Decided(Struct, frozen=True, tag=True):
+    """Why a tick wanted what it wanted; kept for the ticks that led to an order."""
+
+    reason: str
+
+
+Change = OrderChanged | FillBooked | StateChanged | Decided
+
+
+class Note(Struct, frozen=True, tag=True):
+    """A fact for the reader: `what` is `noun.verb` and stable, `facts` are the values behind it."""
+
+    what: str
+    level: str = "info"  # debug | info | warning | error
+    market: str | None = None
+    client_id: str | None = None
+    facts: dict[str, str | int | float | None] = {}
+
+
+class Output(Struct, frozen=True):
+    """Everything one event led to. `wake_at` is the next wanted Wake in ns; the latest output's value wins."""
+
+    commands: tuple[Command, ...] = ()
+    changes: tuple[Change, ...] = ()
+    notes: tuple[Note, ...] = ()
+    wake_at: int | None = None

@@ -1,0 +1,1 @@
+"""Numbers and pages from what happened: values in, text out."""

@@ -1,0 +1,1 @@
+"""Assembly: the only place where the engine meets the edge."""

@@ -1,0 +1,1 @@
+"""The bundled strategies: NAME.py and a NAME.yml beside it that runs as it is."""
