@@ -1,0 +1,26 @@
+"""What every test stands on: nobody's real state or keys, and no deadline on a slow machine."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", parent=settings.get_profile("default"), print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobodys_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Child processes see it too, which is why it is the environment itself that changes."""
+    before = dict(os.environ)
+    for variable in before:
+        if variable.startswith(("ALTMARKETS_", "RUNNER_", "XDG_")) or variable.endswith("_DIRECTORY"):
+            del os.environ[variable]
+    os.environ["RUNNER_STATE_DIR"] = str(tmp_path_factory.mktemp("state"))
+    for variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"):
+        os.environ[variable] = str(tmp_path_factory.mktemp(variable.lower()))
+    yield
+    os.environ.clear()
+    os.environ.update(before)
