@@ -63,7 +63,7 @@ class BookSnapshot(Struct, frozen=True, tag=True):
     asks: Levels
 
 
-class BookDelta(Struct, frozen=True, tag=True):
+class BookDelta(Struct, frozen=True, tag=True, gc=False):  # holds no cycle; by the thousand a second
     """New totals of levels, already checked to follow the one before."""
 
     market: str
@@ -79,7 +79,7 @@ class BookGap(Struct, frozen=True, tag=True):
     reason: str
 
 
-class PublicTrade(Struct, frozen=True, tag=True):
+class PublicTrade(Struct, frozen=True, tag=True, gc=False):  # holds no cycle; by the thousand a second
     market: str
     id: int
     ticks: int
@@ -98,6 +98,12 @@ class StreamUp(Struct, frozen=True, tag=True):
 class StreamDown(Struct, frozen=True, tag=True):
     stream: Stream
     reason: str
+
+
+class StreamAlive(Struct, frozen=True, tag=True):
+    """Bytes came over a socket that told no news: a quiet market is not a frozen one."""
+
+    stream: Stream
 
 
 class VenueFault(Struct, frozen=True, tag=True):
@@ -224,9 +230,10 @@ class JournalFailed(Struct, frozen=True, tag=True):
 
 
 class StopRequested(Struct, frozen=True, tag=True):
-    """`by`: `signal`, `time` (run.for), `once`, `command`, `error`."""
+    """`by`: `signal`, `time` (run.for), `command`, `error`; `exit_code` is how the run should end if all is well."""
 
     by: str
+    exit_code: int = 0
 
 
 class Advanced(Struct, frozen=True, tag=True):
@@ -247,6 +254,7 @@ What = (
     | PublicTrade
     | StreamUp
     | StreamDown
+    | StreamAlive
     | VenueFault
     | OrderNews
     | TradeNews

@@ -92,15 +92,17 @@ class Market(Struct, frozen=True, kw_only=True):
 
         Raises ValueError for NaN and infinity.
         """
-        scaled, nearest = _scaled(price, self.price_precision)
-        if abs(scaled - nearest) <= _on_grid(scaled):
+        scaled = price * POWERS_OF_TEN[self.price_precision]
+        nearest = _nearest(scaled)
+        if nearest is not None:
             return nearest
         return math.floor(scaled) if side is Side.BUY else math.ceil(scaled)
 
     def lots_for(self, quantity: float) -> int:
         """Put a wanted quantity on the grid, down. Raises ValueError for NaN and infinity."""
-        scaled, nearest = _scaled(quantity, self.amount_precision)
-        return nearest if abs(scaled - nearest) <= _on_grid(scaled) else math.floor(scaled)
+        scaled = quantity * POWERS_OF_TEN[self.amount_precision]
+        nearest = _nearest(scaled)
+        return math.floor(scaled) if nearest is None else nearest
 
 
 def _whole(value: Decimal, precision: int, noun: str) -> int:
@@ -111,14 +113,14 @@ def _whole(value: Decimal, precision: int, noun: str) -> int:
     return whole
 
 
-def _scaled(value: float, precision: int) -> tuple[float, int]:
-    scaled = value * POWERS_OF_TEN[precision]
-    if not math.isfinite(scaled):
-        raise ValueError(f"{value} is not a finite number")
-    return scaled, round(scaled)
-
-
-def _on_grid(scaled: float) -> float:
+def _nearest(scaled: float) -> int | None:
+    """The grid point that is meant; None between two of them."""
+    try:
+        nearest = round(scaled)
+    except (OverflowError, ValueError):
+        raise ValueError(f"{scaled} is not a finite number") from None
+    if -ON_GRID_TICKS <= scaled - nearest <= ON_GRID_TICKS:
+        return nearest
     # 60,000.00000000 is 6e12 ticks, where neighbouring floats are 1e-3 ticks apart: there the float's own
     # resolution decides what can be told from a grid point.
-    return max(ON_GRID_TICKS, 4 * math.ulp(scaled))
+    return nearest if abs(scaled - nearest) <= 4 * math.ulp(scaled) else None

@@ -38,6 +38,21 @@ def quotient(dividend: Decimal, divisor: Decimal, rounding: str = ROUND_HALF_EVE
     return _ROUNDED[rounding].divide(dividend, divisor)
 
 
+_PRODUCT = Context(
+    prec=200, rounding=ROUND_HALF_EVEN, traps=[DivisionByZero, FloatOperation, Inexact, InvalidOperation, Overflow]
+)
+
+
+def share(whole: Decimal, part: Decimal, total: Decimal, places: int) -> Decimal:
+    """The part of `whole` that falls to `part` of `total`: whole * part / total, cut towards zero after `places`.
+
+    Cut once, from the exact product: a share of everything (`part` equal to `total`) loses nothing but digits of
+    `whole` beyond `places`, and what is left of `whole` is exact because it is a difference.
+    """
+    scaled = _PRODUCT.multiply(whole, part).scaleb(places, _PRODUCT)
+    return MONEY.divide_int(scaled, total).scaleb(-places, MONEY)
+
+
 def plain(value: Decimal) -> str:
     """Print without exponent and without trailing zeros: `1000`, `0.00000101`, `0`."""
     text = format(value, "f")

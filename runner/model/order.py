@@ -78,9 +78,10 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.OPEN: frozenset({OrderState.CANCELLING, OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED}),
     OrderState.CANCELLING: frozenset({OrderState.OPEN, OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED}),
     OrderState.UNKNOWN: _LIVE | {OrderState.REJECTED, OrderState.ABSENT},
-    OrderState.FILLED: frozenset(),
-    OrderState.CANCELLED: frozenset({OrderState.FILLED}),
-    # A refusal proves only its own copy, an absence only what was believed: a late copy is adopted.
+    # A refusal proves only its own copy, an absence only what was believed, and a proxy may repeat a create: a copy
+    # that turns up late is adopted, counted and cancelled.
+    OrderState.FILLED: frozenset({OrderState.OPEN, OrderState.CANCELLING}),
+    OrderState.CANCELLED: frozenset({OrderState.OPEN, OrderState.CANCELLING, OrderState.FILLED}),
     OrderState.REJECTED: _LIVE,
     OrderState.ABSENT: _LIVE,
 }
@@ -112,11 +113,13 @@ class Order(Struct, frozen=True, kw_only=True):
     executed_lots: int = 0  # what the venue says
     filled_lots: int = 0  # sum of the fills in the ledger
     repeat: bool = True
+    parent: str | None = None
     reason: str = ""  # why it was wanted; at the end, why it ended
 
     @property
     def remaining_lots(self) -> int:
-        return self.lots - max(self.executed_lots, self.filled_lots)
+        """What may still be filled, every copy of the order counted."""
+        return self.lots * max(1, len(self.venue_ids)) - max(self.executed_lots, self.filled_lots)
 
     @property
     def venue_id(self) -> int | None:
@@ -142,6 +145,7 @@ class Fill(Struct, frozen=True, kw_only=True):
     time: int  # engine time when we learnt of it
     traded_at: int  # venue time, whole seconds since 1970
     fee_final: bool = False
+    parent: str | None = None
 
     @property
     def key(self) -> tuple[int, int]:
