@@ -1,0 +1,260 @@
+"""A strategy file to a `RunSpec`, or every problem of it at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Any
+
+import msgspec
+
+from runner.config import shape
+from runner.config.overrides import overridden
+from runner.config.plugins import BadPlugin, check_slots, load, raised_by
+from runner.config.problems import Place, Problem, Source, in_order, nearest, problem, shown
+from runner.config.spec import Altmarkets, Connector, Deployment, RunSpec, Sandbox, Venue
+from runner.config.structure import check_structure
+from runner.config.tree import Items, Keys, Node, Scalar, as_text, decoded, tree
+from runner.config.values import Currencies, check_values
+from runner.engine.strategy import Strategy
+from runner.model import parameters
+from runner.model.market import Market
+from runner.model.settings import Limits, Settings, TickPolicy
+from runner.model.units import Amount, BadQuantity, Duration
+
+KnownMarkets = Callable[[Venue], Mapping[str, Market] | None]
+"""The markets of a venue by symbol, None where they are not known without asking it."""
+
+_NO_ENVIRONMENT: Mapping[str, str] = {}
+
+
+def read(
+    text: bytes | str,
+    *,
+    file: str,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] = _NO_ENVIRONMENT,
+    markets: KnownMarkets = lambda venue: None,
+) -> RunSpec | tuple[Problem, ...]:
+    """Read a strategy file. It never raises for any text.
+
+    `file` is its name for problems, and where a strategy in a file beside it is looked for. `overrides` are
+    `key=value` texts, `environment` may hold `RUNNER__SECTION__KEY`; the later wins: file, environment, overrides.
+    """
+    content, problems = decoded(text, file)
+    if problems:
+        return in_order(problems)
+    source = Source.of(file, content)
+    root, problems = tree(content, source)
+    if not isinstance(root, Keys):
+        return in_order(problems or [_no_keys(root, source)])
+    root, more = overridden(root, overrides, environment)
+    reader = _Reader(root, file, content, markets)
+    reader.problems += [*problems, *more]
+    return reader.read()
+
+
+class _Reader:
+    """One file on its way. Every check looks at what it can understand and leaves the rest to the others."""
+
+    def __init__(self, root: Keys, file: str, text: str, markets: KnownMarkets) -> None:
+        self.problems: list[Problem] = []
+        self._root = root
+        self._file = file
+        self._text = text
+        self._markets = markets
+
+    def read(self) -> RunSpec | tuple[Problem, ...]:
+        self.problems += check_structure(parameters.schema(shape.File), self._root, self._root.at)
+        currencies = self._check_markets()
+        self.problems += check_values(shape.File, self._root, currencies)
+        self.problems += self._check_sense()
+        strategy_type = self._plugin()
+        if strategy_type is not None:
+            self._check_params(strategy_type, currencies)
+        if self.problems or strategy_type is None:
+            return in_order(self.problems)
+        strategy = self._built(strategy_type)
+        return in_order(self.problems) if strategy is None else self._spec(strategy)
+
+    # Markets ---------------------------------------------------------------------------------------------
+
+    def _check_markets(self) -> Currencies:
+        """Problems of the list of markets; the currencies are empty if there are any."""
+        listed = self._node("markets")
+        known = self._known_markets()
+        before = len(self.problems)
+        symbols: list[str] = []
+        for number, item in enumerate(listed.items if isinstance(listed, Items) else ()):
+            if isinstance(item, Scalar) and isinstance(item.value, str) and re.fullmatch(shape.SYMBOL, item.text):
+                self.problems += _market_problems(item, number, symbols, known)
+                symbols.append(item.text)
+            else:
+                return Currencies()
+        return Currencies.of(symbols) if len(self.problems) == before else Currencies()
+
+    def _known_markets(self) -> Mapping[str, Market] | None:
+        venue = self._node("connector", "venue")
+        if isinstance(venue, Keys):
+            return None  # its addresses are checked elsewhere
+        name = venue.value if isinstance(venue, Scalar) else "altmarkets"
+        return self._markets(Sandbox() if name == "sandbox" else Altmarkets()) if name in _VENUES else None
+
+    # What the schema cannot say --------------------------------------------------------------------------
+
+    def _check_sense(self) -> Iterator[Problem]:
+        venue, seed = self._node("connector", "venue"), self._node("connector", "seed")
+        if seed is not None and not (isinstance(venue, Scalar) and venue.value == "sandbox"):
+            what = "only the sandbox has a crowd to seed"
+            yield problem(
+                seed.at, ("connector", "seed"), "value.conflict", what, "remove seed, or write venue: sandbox"
+            )
+        every, at_most = self._duration("tick", "every"), self._duration("tick", "at_most_every")
+        shortest = TickPolicy().at_most_every if at_most is None else at_most[1]
+        if every is not None and every[1] < shortest:
+            what = f"{every[1]} is shorter than at_most_every, {Duration.of(shortest)}"
+            fix = f"write at_most_every: {every[1]} or less, or a longer time here"
+            yield problem(every[0], ("tick", "every"), "value.conflict", what, fix)
+
+    # The strategy ----------------------------------------------------------------------------------------
+
+    def _plugin(self) -> type[Strategy] | None:
+        use = self._node("strategy", "use")
+        if not isinstance(use, Scalar) or not isinstance(use.value, str) or not use.text.isprintable():
+            return None  # told by others
+        try:
+            return load(use.text, FilePath(self._file).parent)
+        except BadPlugin as bad:
+            self.problems.append(problem(use.at, ("strategy", "use"), bad.code, bad.what, bad.fix))
+            return None
+
+    def _check_params(self, strategy_type: type[Strategy], currencies: Currencies) -> None:
+        section = self._node("strategy")
+        assert isinstance(section, Keys)
+        at, params = section.entries.get("params", (section.entries["use"][0], Keys(section.at, {})))
+        if not isinstance(params, Keys):
+            return  # told by the file's own schema
+        path = ("strategy", "params")
+        self.problems += check_structure(parameters.schema(strategy_type), params, at, path)
+        self.problems += check_values(strategy_type, params, currencies, path)
+
+    def _built(self, strategy_type: type[Strategy]) -> Strategy | None:
+        at = self._params_place()
+        try:
+            strategy = parameters.build(strategy_type, self._params())
+            check_slots(strategy)
+        except BadPlugin as bad:
+            self.problems.append(problem(at, ("strategy", "params"), bad.code, bad.what, bad.fix))
+        except Exception as error:  # noqa: BLE001  # `__post_init__` of a plugin may raise anything
+            what = f"{strategy_type.__name__} refuses these parameters: {_told(strategy_type, error)}"
+            fix = f"see runner strategies {self._string('strategy', 'use')}"
+            self.problems.append(problem(at, ("strategy", "params"), "strategy.params", what, fix))
+        else:
+            return strategy
+        return None
+
+    def _params(self) -> dict[str, Any]:
+        params = self._node("strategy", "params")
+        return {} if params is None else dict(as_text(params))
+
+    def _params_place(self) -> Place:
+        section = self._node("strategy")
+        assert isinstance(section, Keys)
+        return section.entries["params" if "params" in section.entries else "use"][0]
+
+    # The result ------------------------------------------------------------------------------------------
+
+    def _spec(self, strategy: Strategy) -> RunSpec:
+        file = parameters.build(shape.File, as_text(self._root))
+        return RunSpec(
+            settings=_settings(file, self._params()),
+            connector=_connector(file.connector),
+            strategy_type=type(strategy),
+            strategy=strategy,
+            run_for=None if file.run.for_ is None else int(file.run.for_),
+            file=self._file,
+            text=self._text,
+        )
+
+    # Nodes -----------------------------------------------------------------------------------------------
+
+    def _node(self, *path: str) -> Node | None:
+        node: Node | None = self._root
+        for name in path:
+            node = node.entries[name][1] if isinstance(node, Keys) and name in node.entries else None
+        return node
+
+    def _string(self, *path: str) -> str:
+        node = self._node(*path)
+        return node.text if isinstance(node, Scalar) else ""
+
+    def _duration(self, *path: str) -> tuple[Place, Duration] | None:
+        node = self._node(*path)
+        try:
+            return (node.at, Duration(node.text)) if isinstance(node, Scalar) else None
+        except BadQuantity:
+            return None
+
+
+_VENUES = ("altmarkets", "sandbox")
+
+
+def _no_keys(root: Node | None, source: Source) -> Problem:
+    fix = "begin with `version: 1`; `runner schema` describes every key"
+    if root is None:
+        return problem(source.place(0, 0), (), "yaml.empty", "the file is empty", fix)
+    return problem(root.at, (), "value.type", "a strategy file is a group of `key: value` lines", fix)
+
+
+def _market_problems(
+    item: Scalar, number: int, before: Sequence[str], known: Mapping[str, Market] | None
+) -> Iterator[Problem]:
+    path = ("markets", number)
+    if item.text in before:
+        yield problem(item.at, path, "market.duplicate", f"{item.text} is here twice", "remove one of them")
+    elif known is not None and item.text not in known:
+        near = nearest(item.text, known)
+        fix = f"write {near}" if near else f"write one of {', '.join(known)}"
+        yield problem(item.at, path, "market.unknown", f"the venue has no market {shown(item.text)}", fix)
+
+
+def _told(strategy_type: type[Strategy], error: Exception) -> str:
+    """Words of a `__post_init__`: its own ValueError is a sentence for the user, anything else a mistake in it."""
+    return str(error) if isinstance(error, msgspec.ValidationError) else raised_by(strategy_type, error)
+
+
+def _settings(file: shape.File, params: Mapping[str, Any]) -> Settings:
+    tick, risk = file.tick, file.risk
+    return Settings(
+        name=file.name,
+        tag="",
+        markets=file.markets,
+        strategy=file.strategy.use,
+        params=dict(params),
+        tick=TickPolicy(int(tick.every), tick.when, int(tick.at_most_every)),
+        limits=Limits(
+            max_position=_exact(risk.max_position),
+            max_order_notional=_exact(risk.max_order_notional),
+            max_open_orders=risk.max_open_orders,
+            max_book_age=int(risk.max_book_age),
+        ),
+        on_stop=file.run.on_stop,
+        initial_position=_exact(file.run.initial_position),
+        settle=int(file.connector.settle),
+    )
+
+
+def _exact(amounts: Mapping[str, Amount]) -> dict[str, Any]:
+    return {currency: amount.exact for currency, amount in amounts.items()}
+
+
+def _connector(section: shape.ConnectorSection) -> Connector:
+    match section.venue:
+        case shape.Deployment(rest_url=rest_url, stream_url=stream_url):
+            venue: Venue = Deployment(rest_url.rstrip("/"), stream_url.rstrip("/"))
+        case "sandbox":
+            venue = Sandbox()
+        case _:
+            venue = Altmarkets()
+    return Connector(venue, section.credentials, section.account, section.seed)

@@ -1,0 +1,50 @@
+"""What a file that is right becomes: everything a run needs to know before it touches the network."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from runner.engine.strategy import Strategy
+from runner.model.settings import Settings
+
+
+class Altmarkets(Struct, frozen=True, tag="altmarkets"):
+    """The exchange itself."""
+
+
+class Sandbox(Struct, frozen=True, tag="sandbox"):
+    """A local exchange of our own, started with the run and ended after it."""
+
+
+class Deployment(Struct, frozen=True, tag="deployment"):
+    """Any other OpenDAX/Peatio v2 exchange, or a `runner sandbox` that is already running."""
+
+    rest_url: str  # up to and including `/api/v2`
+    stream_url: str
+
+
+Venue = Altmarkets | Sandbox | Deployment
+
+
+class Connector(Struct, frozen=True):
+    """`credentials` is a name in the credential store, `account` a name for the account instead of its fingerprint.
+
+    `seed` is the sandbox's; None asks for a fresh one.
+    """
+
+    venue: Venue
+    credentials: str | None = None
+    account: str | None = None
+    seed: int | None = None
+
+
+class RunSpec(Struct, frozen=True, kw_only=True):
+    """One run of one strategy. `settings.tag` is empty: only the run knows the account."""
+
+    settings: Settings
+    connector: Connector
+    strategy_type: type[Strategy]
+    strategy: Strategy
+    run_for: int | None  # ns; None runs until it is stopped
+    file: str
+    text: str  # of the file, before overrides
