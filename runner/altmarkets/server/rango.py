@@ -1,0 +1,176 @@
+"""The stream server's side of a WebSocket, as values: sessions, subscriptions, and the replay of book snapshots.
+
+Behaves as Rango does: the kind of a stream is told by its dots, every reply lists what the connection has, and a
+snapshot is stored and replayed to a new subscriber, never pushed to an old one. Source: wire reference 6.1-6.3.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+MESSAGE_BYTES_MAX = 512
+"""Largest message of a client; a larger one closes the connection."""
+TOO_BIG = 1009
+"""Close code of RFC 6455 for a message that is too big."""
+
+BOOK_SUFFIX = ".ob-inc"
+
+
+class Session:
+    """One connection. Take texts from the left of `outgoing`; with `close_code` set, send them, then close.
+
+    `member` is None on the public endpoint: nobody is logged in there, whatever headers came along.
+    """
+
+    __slots__ = ("close_code", "member", "outgoing", "streams")
+
+    def __init__(self, member: int | None = None) -> None:
+        self.outgoing: deque[str] = deque()
+        self.close_code: int | None = None
+        self.member = member
+        self.streams: dict[str, None] = {}  # in the order of subscription
+
+
+class BookCache(Struct):
+    """What a new subscriber of a book is sent. Without a snapshot increments are not kept."""
+
+    snapshot: str | None = None
+    increments: list[str] = []
+
+
+class Hub:
+    """All open sessions and what they listen to."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[Session, None] = {}
+        self._listeners: dict[str, dict[Session, None]] = {}  # of public streams
+        self._members: dict[int, dict[Session, None]] = {}  # logged-in sessions of a member
+        self._books: dict[str, BookCache] = {}
+
+    # Connections -----------------------------------------------------------------------------------------
+
+    def open(self, member: int | None, names: Iterable[str]) -> Session:
+        """Begin a session with the streams of its URL; it is told what it has, even if that is nothing."""
+        session = Session(member)
+        self._sessions[session] = None
+        if member is not None:
+            self._members.setdefault(member, {})[session] = None
+        self._subscribe(session, names)
+        return session
+
+    def close(self, session: Session) -> None:
+        """Forget a session. Closing twice is harmless."""
+        self._sessions.pop(session, None)
+        for name in session.streams:
+            self._listeners.get(name, {}).pop(session, None)
+        session.streams.clear()
+        if session.member is not None:
+            self._members.get(session.member, {}).pop(session, None)
+
+    def receive(self, session: Session, text: str) -> None:
+        """Take one text message of a client."""
+        if session.close_code is not None or session not in self._sessions:
+            return
+        if len(text.encode()) > MESSAGE_BYTES_MAX:
+            session.close_code = TOO_BIG
+        elif text == "ping":  # the bare word, not JSON
+            session.outgoing.append("pong")
+        else:
+            self._obey(session, text)
+
+    def _obey(self, session: Session, text: str) -> None:
+        try:
+            message = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError) as problem:
+            return _complain(session, f"Could not parse message: {problem}")
+        if not isinstance(message, dict):
+            return _complain(session, "Could not parse message: not an object")
+        if message.get("op") == "pong":  # the answer to a JSON ping, which some clients send unasked
+            return None
+        event = message.get("event")
+        if event not in ("subscribe", "unsubscribe"):  # it may be anything, a list too
+            return _complain(session, "Could not parse Type: Invalid event")
+        streams = message.get("streams")
+        if not isinstance(streams, list | None) or not all(isinstance(name, str) for name in streams or ()):
+            return _complain(session, "Could not parse message: streams is not a list of names")
+        if not streams:
+            return _complain(session, "No streams provided")
+        return self._subscribe(session, streams) if event == "subscribe" else self._unsubscribe(session, streams)
+
+    def _subscribe(self, session: Session, names: Iterable[str]) -> None:
+        for name in names:
+            if not _permitted(session, name):
+                continue  # silently: the reply leaves it out, and that is all a client is told
+            session.streams[name] = None
+            if "." in name:
+                self._listeners.setdefault(name, {})[session] = None
+            if (book := self._books.get(name)) is not None and book.snapshot is not None:
+                session.outgoing.append(book.snapshot)  # before the reply, and again on a repeated subscribe
+                session.outgoing.extend(book.increments)
+        _confirm(session, "subscribed")
+
+    def _unsubscribe(self, session: Session, names: Iterable[str]) -> None:
+        for name in names:
+            session.streams.pop(name, None)
+            self._listeners.get(name, {}).pop(session, None)
+        _confirm(session, "unsubscribed")
+
+    # What the exchange says ------------------------------------------------------------------------------
+
+    def heard(self, stream: str) -> bool:
+        """Whether anybody listens to a public stream."""
+        return bool(self._listeners.get(stream))
+
+    def heard_streams(self) -> list[str]:
+        """Names of all public streams that anybody listens to."""
+        return [name for name, sessions in self._listeners.items() if sessions]
+
+    def present(self, member: int) -> bool:
+        """Whether the member has a private connection."""
+        return bool(self._members.get(member))
+
+    def publish(self, stream: str, text: str) -> None:
+        for session in self._listeners.get(stream, ()):
+            session.outgoing.append(text)
+
+    def publish_to(self, member: int, stream: str, text: str) -> None:
+        """Send to every connection of one member that has the private stream."""
+        for session in self._members.get(member, ()):
+            if stream in session.streams:
+                session.outgoing.append(text)
+
+    def keep_snapshot(self, book_stream: str, text: str) -> None:
+        """Store a snapshot for those who subscribe from now on; nobody is sent it."""
+        self._books[book_stream] = BookCache(text)
+
+    def publish_increment(self, book_stream: str, text: str) -> None:
+        if (book := self._books.get(book_stream)) is not None:
+            book.increments.append(text)
+        self.publish(book_stream, text)
+
+
+def stream_names(query: str) -> list[str]:
+    """Stream names in a raw query, `stream=a&stream=b,c`: split on commas, never percent-decoded."""
+    values = (part.removeprefix("stream=") for part in query.split("&") if part.startswith("stream="))
+    return [name for value in values for name in value.split(",") if name]
+
+
+def _permitted(session: Session, name: str) -> bool:
+    dots = name.count(".")
+    return bool(name) and (dots == 1 or (dots == 0 and session.member is not None))
+
+
+def _confirm(session: Session, message: str) -> None:
+    names = sorted(session.streams, key=lambda name: "." not in name)  # stable: public ones first
+    _send(session, {"success": {"message": message, "streams": names}})
+
+
+def _complain(session: Session, text: str) -> None:
+    _send(session, {"error": text})
+
+
+def _send(session: Session, message: dict[str, Any]) -> None:
+    session.outgoing.append(msgspec.json.encode(message).decode())

@@ -1,0 +1,144 @@
+"""A crowd of traders that keeps one market two-sided and moving, from a seed.
+
+A fair price wanders around the price of opening. Makers quote around it at random distances and cancel at random;
+takers sweep the book to a random depth; and whoever quotes on the wrong side of the fair price is traded against.
+The crowd's orders go through the same matching, locks and fees as everybody's. Distances are fractions of price.
+"""
+
+from math import sqrt
+
+from msgspec import Struct
+
+from runner.model.order import Side
+from runner.simulation.admission import OrderRefused
+from runner.simulation.dice import Dice, seed_state
+from runner.simulation.exchange import SECOND, Exchange
+from runner.simulation.markets import Listing
+from runner.simulation.matching import MatchingBook
+from runner.simulation.records import Member, Order
+
+BPS = 1e-4
+REACH_MAX = 4.0
+
+
+class Temper(Struct, frozen=True):
+    """How a crowd behaves.
+
+    The fair price moves by `volatility` in a second (one deviation) and is drawn back to the opening price by the
+    fraction `pull` of the distance. Makers quote from `nearest` on, most of them near, a few some `breadth` away; a
+    taker sweeps to an exponential distance of mean `reach` from it, `REACH_MAX` times that at most.
+    """
+
+    rate: float = 12.0  # actions a second
+    volatility: float = 7 * BPS
+    pull: float = 1e-4
+    nearest: float = 2 * BPS
+    breadth: float = 80 * BPS
+    reach: float = 25 * BPS
+    orders: int = 80  # resting ones on each side that the crowd aims at
+    takers: float = 0.07  # share of the actions
+    sides_min: int = 12  # with fewer levels on a side makers come at once, and no taker does
+
+
+class Crowd:
+    """The crowd of one market. It acts about `rate` times a second, at times that are random themselves."""
+
+    def __init__(self, listing: Listing, members: list[Member], *, seed: str, now: int, temper: Temper) -> None:
+        self.due = now
+        self._market = listing.market
+        self._members = members
+        self._temper = temper
+        self._dice = Dice(seed_state(seed, "crowd", listing.market.id))
+        self._home = self._fair = float(listing.market.ticks(listing.price))  # ticks
+        self._lots = listing.market.lots(listing.quantity)  # of a usual order
+        self._lots_min = listing.market.lots(listing.market.quantity_min)
+        self._moved = now
+        self._resting: dict[Side, list[int]] = {Side.BUY: [], Side.SELL: []}  # ids; some are gone by now
+
+    def act(self, exchange: Exchange) -> None:
+        self._wander(exchange.now)
+        book = exchange.book(self._market.id)
+        if not (self._refill(exchange, book) or self._correct(exchange, book)):
+            self._trade_or_quote(exchange, book)
+        self.due = exchange.now + max(1, int(self._dice.exponential() / self._temper.rate * SECOND))
+
+    def quote_all(self, exchange: Exchange) -> None:
+        """Fill the book from nothing, as at an opening."""
+        for _ in range(self._temper.orders):
+            for side in Side:
+                self._quote(exchange, side)
+
+    # What the members do ---------------------------------------------------------------------------------
+
+    def _refill(self, exchange: Exchange, book: MatchingBook) -> bool:
+        """Quote where a side is thin. There is always somebody on both sides."""
+        thin = [side for side in Side if book.level_count(side) < self._temper.sides_min]
+        for side in thin:
+            for _ in range(self._temper.sides_min):
+                self._quote(exchange, side)
+        return bool(thin)
+
+    def _correct(self, exchange: Exchange, book: MatchingBook) -> bool:
+        """Trade against whoever quotes on the wrong side of the fair price."""
+        for side in Side:
+            wrong = [lots for ticks, lots in book.levels(side.opposite, 20) if side.sign * (self._fair - ticks) > 0]
+            if wrong:
+                self._place(exchange, side, sum(wrong), round(self._fair))
+                return True
+        return False
+
+    def _trade_or_quote(self, exchange: Exchange, book: MatchingBook) -> None:
+        side = Side.BUY if self._dice.below(2) else Side.SELL
+        if self._dice.uniform() < self._temper.takers:
+            self._sweep(exchange, book, side)
+        # Placing and cancelling balance at the number of orders aimed at, swept ones included.
+        elif self._dice.uniform() * 2 * self._temper.orders > book.level_count(side):
+            self._quote(exchange, side)
+        else:
+            self._withdraw(exchange, book, side)
+
+    def _sweep(self, exchange: Exchange, book: MatchingBook, side: Side) -> None:
+        """Buy or sell at the market, a part of what rests within reach."""
+        reach = self._temper.reach * min(self._dice.exponential(), REACH_MAX)
+        limit = self._fair * (1 + side.sign * reach)
+        levels = book.levels(side.opposite, self._temper.orders)
+        within = sum(lots for ticks, lots in levels if side.sign * (limit - ticks) >= 0)
+        if within:
+            self._place(exchange, side, int(within * self._dice.between(0.3, 1.1)), None)
+
+    def _quote(self, exchange: Exchange, side: Side) -> None:
+        distance = self._temper.nearest + self._temper.breadth * self._dice.exponential() * self._dice.uniform()
+        ticks = round(self._fair * (1 - side.sign * distance))
+        best = exchange.book(self._market.id).best(side.opposite)
+        if best is not None and side.sign * (best - ticks) <= 0:
+            ticks = best - side.sign  # makers do not cross
+        order = self._place(exchange, side, int(self._lots * self._dice.between(0.2, 1.8)), max(1, ticks))
+        if order is not None:
+            self._resting[side].append(order.id)
+
+    def _withdraw(self, exchange: Exchange, book: MatchingBook, side: Side) -> None:
+        """Cancel a random order that still rests."""
+        ids = self._resting[side]
+        while ids:
+            chosen = self._dice.below(len(ids))
+            ids[chosen], ids[-1] = ids[-1], ids[chosen]
+            order = exchange.database.order(ids.pop())
+            if order is not None:
+                exchange.cancel(order, at_once=True)
+                return
+
+    def _place(self, exchange: Exchange, side: Side, lots: int, ticks: int | None) -> Order | None:
+        member = self._dice.choice(self._members).id
+        volume = self._market.quantity(max(lots, self._lots_min))
+        price = None if ticks is None else self._market.price(ticks)
+        try:
+            return exchange.create(member, self._market, side, volume, price, at_once=True)
+        except OrderRefused:  # too poor, or the other side is gone: somebody else will be luckier
+            return None
+
+    def _wander(self, now: int) -> None:
+        elapsed = (now - self._moved) / SECOND
+        self._moved = now
+        step = self._temper.volatility * sqrt(elapsed) * self._dice.bell()
+        self._fair += self._fair * step + self._temper.pull * elapsed * (self._home - self._fair)
+        self._fair = min(max(self._fair, self._home / 4), self._home * 4)

@@ -1,0 +1,92 @@
+"""What an exchange has written down: orders and trades. It lags behind the engine by the time of execution.
+
+Orders and trades of keyholders are kept for ever; of all others only what is open, or a day of the crowd would fill
+the memory.
+"""
+
+from runner.model.order import Side
+from runner.simulation.dice import seed_bytes
+from runner.simulation.records import Order, OrderState, Trade
+
+
+class Database:
+    """Rows by id. `seed` makes the uuids."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._orders: dict[int, Order] = {}
+        self._waiting: dict[str, dict[int, None]] = {}  # market id -> limit orders in state `wait`
+        self._own_orders: dict[int, dict[int, None]] = {}  # by keyholder
+        self._own_trades: dict[int, list[Trade]] = {}  # by keyholder
+        self._order_trades: dict[int, list[Trade]] = {}  # by order of a keyholder
+        self._uuids: dict[str, int] = {}
+
+    # Writing ---------------------------------------------------------------------------------------------
+
+    def keep(self, member: int) -> None:
+        """This member is a keyholder from now on."""
+        self._own_orders.setdefault(member, {})
+        self._own_trades.setdefault(member, [])
+
+    def store(self, order: Order) -> None:
+        """Insert a row, or replace the one with its id."""
+        waiting = self._waiting.setdefault(order.market.id, {})
+        if order.state is OrderState.WAIT and order.ticks is not None:
+            waiting[order.id] = None
+        else:
+            waiting.pop(order.id, None)
+        if order.member in self._own_orders:
+            if order.id not in self._orders:
+                self._own_orders[order.member][order.id] = None
+                self._uuids[self.uuid(order.id)] = order.id
+        elif order.state.terminal:
+            self._orders.pop(order.id, None)
+            return
+        self._orders[order.id] = order
+
+    def record(self, trade: Trade) -> None:
+        for member in dict.fromkeys(trade.members):
+            if member in self._own_trades:
+                self._own_trades[member].append(trade)
+        for order in (trade.maker, trade.taker):
+            if order.member in self._own_orders:
+                self._order_trades.setdefault(order.id, []).append(trade)
+
+    # Reading ---------------------------------------------------------------------------------------------
+
+    def order(self, order_id: int) -> Order | None:
+        return self._orders.get(order_id)
+
+    def order_by_uuid(self, uuid: str) -> Order | None:
+        """Knows the uuids of keyholders' orders."""
+        return self._orders.get(self._uuids.get(uuid.lower(), 0))
+
+    def orders_of(self, member: int) -> list[Order]:
+        """Every order of a keyholder, by id."""
+        return [self._orders[order_id] for order_id in self._own_orders.get(member, ())]
+
+    def trades_of(self, member: int) -> list[Trade]:
+        """Every trade of a keyholder, by id; a self-trade once."""
+        return list(self._own_trades.get(member, ()))
+
+    def trades_in(self, order_id: int) -> list[Trade]:
+        """Every trade of a keyholder's order, by id."""
+        return list(self._order_trades.get(order_id, ()))
+
+    def resting(self, market_id: str, side: Side) -> list[Order]:
+        """Limit orders in state `wait`, best price first, then by id."""
+        orders = (self._orders[order_id] for order_id in self._waiting.get(market_id, ()))
+        keyed = [(-side.sign * order.ticks, order.id, order) for order in orders if order.side is side and order.ticks]
+        return [order for _, _, order in sorted(keyed)]
+
+    def depth(self, market_id: str, side: Side) -> list[tuple[int, int]]:
+        """Levels (ticks, lots), best first: behind the engine, and for a moment perhaps crossed."""
+        levels: dict[int, int] = {}
+        for order in self.resting(market_id, side):
+            assert order.ticks is not None
+            levels[order.ticks] = levels.get(order.ticks, 0) + order.left
+        return list(levels.items())
+
+    def uuid(self, order_id: int) -> str:
+        text = seed_bytes(16, self._seed, "uuid", order_id).hex()
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
