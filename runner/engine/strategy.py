@@ -19,21 +19,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from runner.model.order import Quote
+from runner.model.parameters import Field as Field  # a part of the plugin API; what reads it is in model
 
 if TYPE_CHECKING:
     from runner.engine.view import View
-
-
-class Field(Struct, frozen=True):
-    """What a parameter means: a sentence for the docs, bounds with units as the file would write them.
-
-    `live`: may change while the strategy runs.
-    """
-
-    text: str
-    min: str | None = None
-    max: str | None = None
-    live: bool = False
 
 
 class State(Struct, frozen=True):

@@ -153,9 +153,18 @@ class OwnFill(Struct, frozen=True):
 class MarketFacts(Protocol):
     """The engine's state of one market, as far as a view needs it."""
 
-    market: Market
-    book: MarketData
-    trades: Sequence[PublicTrade]
+    @property
+    def market(self) -> Market: ...
+
+    @property
+    def book(self) -> MarketData: ...
+
+    @property
+    def trades(self) -> Sequence[PublicTrade]: ...
+
+    @property
+    def heard_at(self) -> int:
+        """When the book was last live and its feed proven alive, ns."""
 
     def orders(self) -> Sequence[Order]: ...
 
@@ -192,8 +201,8 @@ class View:
 
     @property
     def book_age(self) -> int:
-        """Nanoseconds since the feed last said anything about this book."""
-        return self.time - self._here.book.changed_at
+        """Nanoseconds since the feed last proved to be alive; a quiet market's book stays young."""
+        return self.time - self._here.heard_at
 
     @cached_property
     def trades(self) -> tuple[Trade, ...]:

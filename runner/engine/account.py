@@ -1,0 +1,216 @@
+"""Our account at the venue: answers and news folded into orders, fills and balances; and what to ask for next."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from runner.engine.effects import Effects
+from runner.engine.funds import Funds
+from runner.engine.ledger import Ledger
+from runner.engine.orders import NONCE_WINDOW, Adoption, Orders
+from runner.engine.watch import Watch
+from runner.model import event as events
+from runner.model.command import ReadOrder
+from runner.model.market import Market
+from runner.model.order import Order, OrderState
+from runner.model.settings import MILLISECOND, SECOND, Settings
+
+FORGET_EVERY = 60 * SECOND
+BALANCES_APART = 2 * SECOND
+
+EXIT_CREDENTIALS, EXIT_UNPROVEN, EXIT_ANOTHER = 4, 7, 8
+
+
+class Trouble(Struct, frozen=True):
+    """Why the run cannot go on."""
+
+    exit_code: int
+    reason: str
+
+
+class Account:
+    """One strategy's part of an account, and what it must know of the rest."""
+
+    def __init__(self, settings: Settings, restored: events.Restored, markets: dict[str, Market], now: int) -> None:
+        self.ledger = Ledger(markets, settings.initial_position)
+        self.funds = Funds()
+        self.orders = Orders(settings.tag, restored.epoch, settings.settle, markets, self.ledger, self.funds, now)
+        self.watch = Watch(settings.settle, now)
+        self.trouble: Trouble | None = None
+        self.doubt_until = 0  # venue time until which a create of unknown fate could still make a row
+        self.longest_doubt = NONCE_WINDOW + settings.settle  # W + D of orders.md
+        self._reserve = settings.cancel_reserve
+        self._forget_at = now + FORGET_EVERY
+        self._balances_at = 0
+
+    def take_over(self, restored: events.Restored, now: int, out: Effects) -> None:
+        """Continue from the journal. The first tick waits until the venue has confirmed or corrected this."""
+        for fill in restored.fills:
+            self.ledger.book(fill)
+            if fill.parent is not None:
+                self.orders.parents[fill.parent] = self.orders.parents.get(fill.parent, 0) + fill.lots
+        if restored.fills:
+            self.watch.trades_known_to(max(fill.traded_at for fill in restored.fills))
+        self.orders.used_slots.update(restored.used_slots)
+        self.orders.restore(restored.orders, restored.generations, now, out)
+        for order in list(self.orders.unknown()):
+            self._doubt(order, now)
+
+    def handlers(self) -> dict[type, Callable[..., None]]:
+        return {
+            events.OrderNews: self._order_news,
+            events.TradeNews: self._trade_news,
+            events.BalanceNews: self._balance_news,
+            events.Sent: self._sent,
+            events.Accepted: self._accepted,
+            events.Rejected: self._rejected,
+            events.NotSent: self._not_sent,
+            events.Unknown: self._unknown,
+            events.CancelAnswered: self._cancel_answered,
+            events.OrdersListed: self._orders_listed,
+            events.OrderRead: self._order_read,
+            events.TradesListed: self._trades_listed,
+            events.BalancesRead: self._balances_read,
+            events.QueryFailed: self._query_failed,
+            events.NonceWindowProbed: self._probed,
+        }
+
+    # Asking -----------------------------------------------------------------------------------------------
+
+    def ask(self, free: int, *, stopping: bool, now: int, out: Effects) -> int:
+        """Cancels, then look-ups, as far as `free` requests go; returns how many were used.
+
+        Only cancels may use the reserve, unless the run is stopping and nothing else needs it.
+        """
+        used = 0
+        for order_id, name in self.orders.cancels_due(now):
+            if used < free:
+                self.orders.cancel_posted(order_id, name, now, out)
+                used += 1
+        most = free - used - (0 if stopping else self._reserve)
+        requests = self.watch.requests(now, self.orders.reads_due(now), most) if most > 0 else []
+        for request in requests:
+            if isinstance(request, ReadOrder):
+                self.orders.reading(request.order_id)
+        out.commands.extend(requests)
+        if now >= self._forget_at:
+            self.orders.forget(now)
+            self._forget_at = now + FORGET_EVERY
+        return used + len(requests)
+
+    def funds_short(self, now: int) -> None:
+        """Something waits for funds: read the balances, if a read could free a reservation."""
+        if self.funds.read_wanted:
+            self._balances_at = max(now, self._balances_at + BALANCES_APART)
+            self.watch.want("balances", self._balances_at)
+
+    def next_at(self) -> int | None:
+        return min((at for at in (self.orders.next_at(), self.watch.next_at()) if at is not None), default=None)
+
+    # News -------------------------------------------------------------------------------------------------
+
+    def _order_news(self, what: events.OrderNews, now: int, out: Effects) -> None:
+        self._row_taken(self.orders.row(what.row, now, out), now, out)
+
+    def _trade_news(self, what: events.TradeNews, now: int, out: Effects) -> None:
+        self.orders.trade(what.row, now, out)
+
+    def _balance_news(self, what: events.BalanceNews, _now: int, _out: Effects) -> None:
+        self.funds.news(what.row)
+
+    def _probed(self, what: events.NonceWindowProbed, _now: int, _out: Effects) -> None:
+        self.watch.nonce_enforced = what.enforced
+
+    def _row_taken(self, adoption: Adoption | None, now: int, out: Effects) -> None:
+        if adoption is None:
+            return
+        order, why = adoption.order, adoption.why
+        out.note("order.adopted", level="warning", market=order.market, client_id=order.client_id, why=why)
+        if why == "late":
+            self.orders.want_gone(order, "late order", now)
+        elif why == "stale_journal":
+            self._in_trouble(EXIT_UNPROVEN, f"the journal is an older copy: it does not know order {order.client_id}")
+        elif why == "other_instance":
+            self._in_trouble(EXIT_ANOTHER, f"another instance of this strategy placed order {order.client_id}")
+
+    def _in_trouble(self, exit_code: int, reason: str) -> None:
+        if self.trouble is None:
+            self.trouble = Trouble(exit_code, reason)
+
+    # Answers ----------------------------------------------------------------------------------------------
+
+    def _sent(self, what: events.Sent, now: int, out: Effects) -> None:
+        self.orders.sent(what.client_id, what.nonce, now, out)
+
+    def _accepted(self, what: events.Accepted, now: int, out: Effects) -> None:
+        self.orders.row(what.row, now, out, name=what.client_id)
+
+    def _rejected(self, what: events.Rejected, now: int, out: Effects) -> None:
+        reason = " ".join((str(what.status), *what.codes))
+        self.orders.refused(what.client_id, reason, now, out)
+        if what.status == 401 and "authz.nonce_expired" not in what.codes:
+            self._in_trouble(EXIT_CREDENTIALS, f"the venue refused the credentials: {reason}")
+        self.watch.want("balances", now + SECOND)  # most refusals are about money
+
+    def _not_sent(self, what: events.NotSent, now: int, out: Effects) -> None:
+        self.orders.refused(what.client_id, f"not sent: {what.reason}", now, out)
+
+    def _unknown(self, what: events.Unknown, now: int, out: Effects) -> None:
+        self.orders.unknown_outcome(what.client_id, what.reason, now, out)
+        order = self.orders.get(what.client_id)
+        if order is not None:
+            self._doubt(order, now)
+
+    def _doubt(self, order: Order, now: int) -> None:
+        self.doubt_until = max(self.doubt_until, order.sign_before * MILLISECOND + self.longest_doubt)
+        if order.state is OrderState.UNKNOWN:
+            self.watch.look_for(order, now)
+
+    def _cancel_answered(self, what: events.CancelAnswered, now: int, out: Effects) -> None:
+        if what.row is not None:
+            self.orders.row(what.row, now, out)
+            return
+        out.note("cancel.unanswered", level="warning", order_id=what.order_id, reason=what.reason)
+        self.orders.cancel_unanswered(what.order_id, now)
+
+    def _orders_listed(self, what: events.OrdersListed, now: int, out: Effects) -> None:
+        name = self.watch.searching(what.query)
+        listed = self.watch.orders_listed(what, now)
+        for row in what.rows:
+            self._row_taken(self.orders.row(row, now, out), now, out)
+        if listed is not None:
+            self.orders.listed(listed.rows, listed.asked_at, now)
+        if name is None:
+            return
+        order = self.orders.get(name)
+        known = {row.id for row in what.rows if self.orders.known(row.id)}
+        absent = order is not None and self.watch.looked_up(what, order, known, now)
+        if absent:
+            self.orders.absent(name, now, out)
+        if order is None or order.state is not OrderState.UNKNOWN or absent:
+            self.watch.found(name)
+
+    def _order_read(self, what: events.OrderRead, now: int, out: Effects) -> None:
+        self.watch.read_answered(what.query)
+        if what.row is None:
+            self.orders.missing(what.order_id, now, out)
+        else:
+            self.orders.read(what.row, now, out)
+
+    def _trades_listed(self, what: events.TradesListed, now: int, out: Effects) -> None:
+        for row in what.rows:
+            self.orders.trade(row, now, out)
+        self.watch.trades_listed(what, now)
+
+    def _balances_read(self, what: events.BalancesRead, now: int, _out: Effects) -> None:
+        asked_at = self.watch.balances_read(what.query, now)
+        if asked_at is not None:
+            self.funds.read(what.rows, asked_at)
+
+    def _query_failed(self, what: events.QueryFailed, now: int, out: Effects) -> None:
+        order_id = self.watch.failed(what.query, now)
+        out.note("query.failed", level="warning", reason=what.reason)
+        if order_id is not None:
+            self.orders.cancel_unanswered(order_id, now)
+        if what.permanent:
+            self._in_trouble(EXIT_CREDENTIALS, f"the venue refused the credentials: {what.reason}")

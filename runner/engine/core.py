@@ -1,0 +1,378 @@
+"""The decision maker: `Engine.handle(event) -> Output`, a synchronous value machine.
+
+It has no clock, no chance, no I/O and no log. What it learns is an event, what it wants is a command; the same events
+give the same outputs, byte for byte. For every event the parts are asked in this order: what is known takes the event
+in; a tick runs if one is due; what is wanted is compared with what exists and passes the gate; a stop goes on; cancels
+and look-ups share what is left of the request budget. Source: design sections 2, 4 and 5.
+"""
+
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import msgspec
+
+from runner.engine.account import Account
+from runner.engine.effects import Effects
+from runner.engine.feeds import Feed, Feeds
+from runner.engine.parameters import build
+from runner.engine.reconcile import BadQuote, Target, difference, targets
+from runner.engine.risk import Approved, Gate, Refused, Situation, Waiting
+from runner.engine.stop import EXIT_ERROR, EXIT_UNPROVEN, Stop
+from runner.engine.strategy import Decision, State, Strategy
+from runner.engine.view import View
+from runner.model import event as events
+from runner.model.command import Decided, Note, Output, StateChanged
+from runner.model.event import Event
+from runner.model.market import Market
+from runner.model.money import ZERO
+from runner.model.order import OrderState
+from runner.model.settings import MILLISECOND, SECOND, Settings
+
+Phase = Literal["starting", "trading", "stopping", "stopped"]
+
+SIGN_WITHIN = 5 * SECOND  # from the intent to the signature; after that it is proven not sent
+ONCE_WITHIN = 30 * SECOND
+RETRY_BLOCKED = 50 * MILLISECOND
+
+_UNRESOLVED = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN, OrderState.CANCELLING})
+
+
+class Engine:
+    """One strategy on one account.
+
+    The first three events are `Configured`, `Restored` and `MarketsRead`, in this order; then whatever happens.
+    `wake_at` of the latest output is when the next `Wake` is wanted.
+    """
+
+    settings: Settings
+    strategy: Strategy
+    account: Account
+    feeds: Feeds
+
+    def __init__(self, strategy_type: type[Strategy]) -> None:
+        self._strategy_type = strategy_type
+        self.markets: dict[str, Market] = {}
+        self.phase: Phase = "starting"
+        self.ticks = 0
+        self.reason = ""  # of the latest decision
+        self.stop: Stop | None = None
+        self._restored: events.Restored | None = None
+        self._slots: frozenset[str] = frozenset()
+        self._state = State()
+        self._state_text = ""
+        self._wanted: dict[str, Target] = {}
+        self._tick_at = 0
+        self._ticked_at: int | None = None
+        self._caused = False  # something happened that the file wants a tick for
+        self._once_by: int | None = None
+        self._once_placed: set[str] = set()
+        self._free = 0
+        self._refill_at = 0
+        self._offset = 0
+        self._said: dict[str, str] = {}  # slot -> last refusal noted: a standing one is said once
+        self._handlers: dict[type, Callable[..., None]] = {
+            events.Configured: self._configured,
+            events.Restored: self._take_restored,
+            events.MarketsRead: self._markets_read,
+            events.ClockRead: self._clock_read,
+            events.StreamUp: self._stream_up,
+            events.StreamDown: self._stream_down,
+            events.VenueFault: self._fault,
+            events.Budget: self._budget,
+            events.Wake: self._wake,
+            events.Advanced: self._wake,
+            events.JournalFailed: self._journal_failed,
+            events.StopRequested: self._stop_requested,
+        }
+
+    def handle(self, event: Event) -> Output:
+        """Take one event; everything it leads to, and when to wake next."""
+        now, out = event.time, Effects()
+        if self.phase == "stopped":
+            return Output()
+        self._handlers[type(event.what)](event.what, now, out)
+        if not self.markets:
+            return out.output(None)
+        return out.output(self._step(event.number, now, out))
+
+    def _step(self, number: int, now: int, out: Effects) -> int | None:
+        """Everything that follows from an event, whatever it was; returns when to wake next."""
+        account = self.account
+        self._causes()
+        mend_at = self.feeds.mend(now, out) if self.stop is None else None
+        if account.trouble is not None:
+            self._begin_stop("error", account.trouble.exit_code, account.trouble.reason, now, out)
+            account.trouble = None
+        if self.stop is None and self._tick_due(now):
+            self._tick(number, now, out)
+        elif self.stop is None and self._once_by is not None:
+            self._see_through(number, now, out)
+        if self.stop is None:
+            self._protect(now)
+        else:
+            self.stop.go_on(account, now, self._offset, out)
+        self._free -= account.ask(self._free, stopping=self.stop is not None, now=now, out=out)
+        if self.stop is not None and self.stop.finished:
+            self.phase = "stopped"
+            return None
+        return self._next_wake(now, mend_at)
+
+    # Beginning --------------------------------------------------------------------------------------------
+
+    def _configured(self, what: events.Configured, now: int, _out: Effects) -> None:
+        self.settings = what.settings
+        self.strategy = build(self._strategy_type, what.settings.params)
+        self._slots = frozenset(self.strategy.slots())
+        self._state = self.strategy.initial_state()
+        self._tick_at = now
+
+    def _take_restored(self, what: events.Restored, _now: int, out: Effects) -> None:
+        self._restored = what
+        if what.strategy_state is None:
+            return
+        try:
+            self._state = msgspec.json.decode(what.strategy_state, type=type(self._state))
+            self._state_text = what.strategy_state
+        except (msgspec.DecodeError, msgspec.ValidationError) as problem:
+            out.note("strategy.state_discarded", level="warning", problem=str(problem))
+
+    def _markets_read(self, what: events.MarketsRead, now: int, out: Effects) -> None:
+        begun = bool(self.markets)
+        self.markets.update({market.symbol: market for market in what.markets})
+        if begun:
+            for symbol, feed in self.feeds.by_symbol.items():
+                feed.market = self.markets[symbol]
+            return
+        assert self._restored is not None, "Restored comes before MarketsRead"
+        account = self.account = Account(self.settings, self._restored, self.markets, now)
+        self.feeds = Feeds({symbol: self._feed(self.markets[symbol]) for symbol in self.settings.markets})
+        self._handlers |= account.handlers() | self.feeds.handlers()
+        account.take_over(self._restored, now, out)
+        self._restored = None
+
+    def _feed(self, market: Market) -> Feed:
+        account = self.account
+        initial = self.settings.initial_position.get(market.base, ZERO)
+        return Feed(market, account.orders, account.ledger, account.funds, initial)
+
+    # What belongs to no part ------------------------------------------------------------------------------
+
+    def _clock_read(self, what: events.ClockRead, _now: int, _out: Effects) -> None:
+        self._offset = what.offset
+
+    def _stream_up(self, what: events.StreamUp, now: int, out: Effects) -> None:
+        out.note("stream.up", stream=what.stream)
+        if what.stream == "private":
+            self.account.watch.up(what.names, now)
+        else:
+            self.feeds.stream_up(what, now)
+
+    def _stream_down(self, what: events.StreamDown, now: int, out: Effects) -> None:
+        out.note("stream.down", level="warning", stream=what.stream, reason=what.reason)
+        if what.stream == "private":
+            self.account.watch.down(now)
+        else:
+            self.feeds.stream_down(what, now)
+
+    def _fault(self, what: events.VenueFault, _now: int, out: Effects) -> None:
+        out.note("venue.fault", level="warning", source=what.source, problem=what.what)
+
+    def _budget(self, what: events.Budget, _now: int, _out: Effects) -> None:
+        self._free, self._refill_at = what.free, what.refill_at
+
+    def _wake(self, _what: events.Wake | events.Advanced, _now: int, _out: Effects) -> None:
+        """Whatever is due is done after every event."""
+
+    def _journal_failed(self, what: events.JournalFailed, now: int, out: Effects) -> None:
+        self._begin_stop("error", EXIT_UNPROVEN, f"the journal cannot be written: {what.reason}", now, out)
+
+    def _stop_requested(self, what: events.StopRequested, now: int, out: Effects) -> None:
+        self._begin_stop(what.by, what.exit_code, what.by, now, out)
+
+    def _begin_stop(self, by: str, exit_code: int, reason: str, now: int, out: Effects) -> None:
+        """Close the gate. It does not open again; a worse reason only changes how the run ends."""
+        if self.stop is None:
+            self.phase = "stopping"
+            leave = self.settings.on_stop == "leave" and exit_code == 0
+            self.stop = Stop(by, exit_code, reason, leave=leave, now=now)
+        elif not self.stop.worsen(exit_code, reason):
+            return
+        out.note("run.stopping", level="info" if exit_code == 0 else "error", by=by, reason=reason)
+
+    # Ticks ------------------------------------------------------------------------------------------------
+
+    def _causes(self) -> None:
+        """What happened that the file wants a tick for. A slot that became free is always a cause: the order that
+        replaces it comes from the newest intent, not a full interval later."""
+        when, orders, feeds = self.settings.tick.when, self.account.orders, self.feeds
+        for fill in orders.new_fills:
+            feeds.by_symbol[fill.market].own_fills.append(fill)
+            self._caused = self._caused or "fill" in when
+        orders.new_fills.clear()
+        if orders.slot_freed or (feeds.moved and "book" in when) or (feeds.traded and "trade" in when):
+            self._caused = True
+        orders.slot_freed = False
+
+    def _ready(self, now: int) -> bool:
+        """The picture is whole: account read since the private stream came up, and a fresh book."""
+        account, limits = self.account, self.settings.limits
+        known = account.watch.synced and not account.orders.unheard()
+        return known and self.feeds.usable(self.settings.markets[0], now, limits.max_book_age)
+
+    def _tick_due(self, now: int) -> bool:
+        if self._once_by is not None:
+            return False
+        policy = self.settings.tick
+        due = now >= self._tick_at
+        if not due and self._caused and self._ticked_at is not None:
+            due = now >= self._ticked_at + policy.at_most_every
+        return due and self._ready(now)
+
+    def _tick(self, number: int, now: int, out: Effects) -> None:
+        if self.phase == "starting":
+            self.phase = "trading"
+            out.note("run.trading", market=self.settings.markets[0])
+        try:
+            decision = self._ask_strategy(now)
+        except Exception as problem:  # noqa: BLE001 - whatever a plugin raises ends in one place: no new orders
+            where = _where(problem, type(self.strategy))
+            out.note("strategy.failed", level="error", where=where, problem=f"{type(problem).__name__}: {problem}")
+            reason = f"strategy failed at {where}: {type(problem).__name__}: {problem}"
+            self._begin_stop("error", EXIT_ERROR, reason, now, out)
+            return
+        self.ticks += 1
+        self.reason = decision.reason
+        self._ticked_at, self._caused = now, False
+        self._tick_at = now + self.settings.tick.every
+        self.feeds.seen_by_tick()
+        if self.settings.once:
+            self._once_by = now + ONCE_WITHIN
+        self._reconcile(number, now, out)
+
+    def _ask_strategy(self, now: int) -> Decision:
+        """One pure call; nothing of it is kept unless all of it is sound."""
+        default = self.settings.markets[0]
+        decision = self.strategy.tick(View(now, default, self.feeds.by_symbol), self._state)
+        if not isinstance(decision, Decision):
+            raise TypeError(f"tick returned {type(decision).__name__}, not a Decision")
+        wanted = targets(decision.quotes, self._slots, default, self.markets)
+        if type(decision.state) is not type(self._state):
+            raise TypeError(f"the next state is {type(decision.state).__name__}, not {type(self._state).__name__}")
+        self._wanted, self._state = wanted, decision.state
+        return decision
+
+    def _reconcile(self, number: int, now: int, out: Effects) -> None:
+        """From what is wanted to intents, cancels and refusals."""
+        orders = self.account.orders
+        used = frozenset(orders.used_slots | self._once_placed)
+        apart = difference(self._wanted, orders.live(), used)
+        for order in apart.cancels:
+            orders.want_gone(order, "repriced" if order.slot in self._wanted else "not wanted", now)
+        placed = self._place(apart.proposals, number, now, out) if apart.proposals else 0
+        state_text = msgspec.json.encode(self._state).decode()
+        if state_text != self._state_text:
+            self._state_text = state_text
+            out.changes.append(StateChanged(state_text))
+        if placed or apart.cancels:
+            out.changes.append(Decided(self.reason))
+            out.note("tick.decided", placed=placed, cancelling=len(apart.cancels), reason=self.reason)
+
+    def _place(self, proposals: Iterable[Target], number: int, now: int, out: Effects) -> int:
+        account = self.account
+        gate = Gate(self.settings.limits, self._situation(now))
+        cancels = len(account.orders.cancels_due(now))
+        room = self._free - max(self.settings.cancel_reserve, cancels)
+        placed = 0
+        for target in proposals:
+            if room <= 0:
+                break  # no request left: the next tick states the whole intent again
+            match gate.judge(target):
+                case Approved() as approved:
+                    sign_before = (now + self._offset + SIGN_WITHIN) // MILLISECOND
+                    account.orders.intend(approved, self.reason, number, now, sign_before, out)
+                    self._said.pop(target.slot, None)
+                    placed, room, self._free = placed + 1, room - 1, self._free - 1
+                    if self.settings.once:
+                        self._once_placed.add(target.slot)
+                case Refused() as refused:
+                    self._say_refused(refused, out)
+                case Waiting():
+                    account.funds_short(now)
+        return placed
+
+    def _situation(self, now: int) -> Situation:
+        account, feeds = self.account, self.feeds.by_symbol
+        return Situation(
+            now,
+            self.markets,
+            {symbol: feed.book for symbol, feed in feeds.items()},
+            {symbol: feed.heard_at for symbol, feed in feeds.items()},
+            account.orders.may_exist(now),
+            account.orders.foreign.values(),
+            account.ledger.position,
+            account.orders.parents,
+            account.funds,
+        )
+
+    def _say_refused(self, refused: Refused, out: Effects) -> None:
+        target = refused.target
+        if self._said.get(target.slot) != refused.code:
+            self._said[target.slot] = refused.code
+            facts = {"slot": target.slot, "side": target.side.value, "code": refused.code, **refused.numbers}
+            out.notes.append(Note("order.refused", "warning", target.market, None, facts))
+
+    def _see_through(self, number: int, now: int, out: Effects) -> None:
+        """`--once`: follow the one tick's orders to acceptance, the second step of a repricing included."""
+        assert self._once_by is not None
+        if now < self._once_by:
+            before = len(out.commands)
+            self._reconcile(number, now, out)
+            busy = any(order.state in _UNRESOLVED for order in self.account.orders.live())
+            if busy or self.account.orders.cancelling() or len(out.commands) > before:
+                return
+        self._begin_stop("once", 0, "once", now, out)
+
+    def _protect(self, now: int) -> None:
+        """A quote against a book that may be frozen is a gift to whoever sees the real one."""
+        orders = self.account.orders
+        stale = [s for s in self.feeds.by_symbol if not self._fresh(s, now)]
+        for order in [order for order in orders.live() if order.market in stale]:
+            orders.want_gone(order, "book too old", now)
+
+    def _fresh(self, symbol: str, now: int) -> bool:
+        return now - self.feeds.by_symbol[symbol].heard_at <= self.settings.limits.max_book_age
+
+    # When next --------------------------------------------------------------------------------------------
+
+    def _next_wake(self, now: int, mend_at: int | None) -> int | None:
+        times = [at for at in (self.account.next_at(), mend_at) if at is not None]
+        if self.stop is not None:
+            times.append(self.stop.next_at(self.account, now, self._offset))
+        else:
+            if self._once_by is not None:
+                times.append(self._once_by)
+            elif self._ready(now):
+                times.append(self._tick_at)
+                if self._caused and self._ticked_at is not None:
+                    times.append(self._ticked_at + self.settings.tick.at_most_every)
+            times += [
+                self.feeds.by_symbol[order.market].heard_at + self.settings.limits.max_book_age + 1
+                for order in self.account.orders.live()
+                if self._fresh(order.market, now)
+            ]
+        at = min(times, default=None)
+        if at is None or at > now:
+            return at
+        # It is due and could not be done, for want of a request.
+        return max(now + RETRY_BLOCKED, self._refill_at)
+
+
+def _where(problem: Exception, strategy_type: type[Strategy]) -> str:
+    """File and line of the strategy that the problem comes from."""
+    code = strategy_type.tick.__code__
+    if isinstance(problem, BadQuote):
+        return f"{code.co_filename}:{code.co_firstlineno}"
+    frames = traceback.extract_tb(problem.__traceback__)
+    own = [frame for frame in frames if frame.filename == code.co_filename]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else f"{code.co_filename}:{code.co_firstlineno}"

@@ -1,0 +1,98 @@
+"""A stop: one-way, and clean only by evidence.
+
+The gate is closed from the first moment. Orders are cancelled (or left, if the file says so), and the run ends with
+exit code 0 only after a complete listing, asked for when nothing of ours was known to be at work any more, showed
+nothing of ours. If the fate of a create is still open, that listing must come after the last moment at which it could
+have made a row. Otherwise the deadline ends the run with exit code 7. Source: orders.md rule 26.
+"""
+
+from runner.engine.account import Account
+from runner.engine.effects import Effects
+from runner.model.command import Finish
+from runner.model.order import OrderState
+from runner.model.settings import SECOND
+
+EXIT_CLEAN, EXIT_ERROR, EXIT_UNPROVEN = 0, 1, 7
+
+STOP_WITHIN = 20 * SECOND
+STOP_PER_CANCEL = SECOND
+STOP_AFTER_DOUBT = 10 * SECOND
+
+_LISTED = frozenset({OrderState.ACCEPTED, OrderState.OPEN})
+
+
+class Stop:
+    """How the run is ending. `by` and `reason` are for the summary, `exit_code` for the shell."""
+
+    def __init__(self, by: str, exit_code: int, reason: str, *, leave: bool, now: int) -> None:
+        self.by = by
+        self.exit_code = exit_code
+        self.reason = reason
+        self.finished = False
+        self._leave = leave
+        self._since = now
+        self._quiet_at: int | None = None  # since when nothing of ours is known to be at work
+        self._cancels = 0
+
+    def worsen(self, exit_code: int, reason: str) -> bool:
+        """Take over a worse ending; a clean stop that meets an error is no longer clean."""
+        if self.exit_code != EXIT_CLEAN or exit_code == EXIT_CLEAN:
+            return False
+        self.exit_code, self.reason, self._leave = exit_code, reason, False
+        return True
+
+    def go_on(self, account: Account, now: int, offset: int, out: Effects) -> None:
+        """Do what the stop still needs. `offset`: venue clock minus ours, ns."""
+        live = list(account.orders.live())
+        self._cancels = max(self._cancels, len(live))
+        if not self._leave:
+            for order in live:
+                account.orders.want_gone(order, "stop", now)
+        if self._quiet(account):
+            self._gather(account, now, offset, out)
+        else:
+            self._quiet_at = None
+        if not self.finished and now >= self._deadline(account, offset):
+            self._give_up(account, out)
+
+    def next_at(self, account: Account, now: int, offset: int) -> int:
+        doubt = account.doubt_until - offset
+        if self._quiet_at is not None and doubt > now:
+            return min(doubt, self._deadline(account, offset))
+        return self._deadline(account, offset)
+
+    def _quiet(self, account: Account) -> bool:
+        if self._leave:
+            return all(order.state in _LISTED for order in account.orders.live())
+        return not any(True for _ in account.orders.live())
+
+    def _gather(self, account: Account, now: int, offset: int, out: Effects) -> None:
+        """Nothing of ours is known to be at work: let the venue say so too."""
+        if self.exit_code != EXIT_CLEAN and not account.orders.intended and not self._leave:
+            self._finish(out)  # this run never asked for an order, so there is nothing to prove
+            return
+        doubt = account.doubt_until - offset
+        if self._quiet_at is None:
+            self._quiet_at = now
+        after = max(self._quiet_at, doubt)
+        if account.watch.listed_at is not None and account.watch.listed_at >= after:
+            self._finish(out)
+        elif now >= after:
+            account.watch.want("at_work", now)
+
+    def _deadline(self, account: Account, offset: int) -> int:
+        deadline = self._since + STOP_WITHIN + self._cancels * STOP_PER_CANCEL
+        if account.doubt_until - offset > self._since:
+            return deadline + account.longest_doubt + STOP_AFTER_DOUBT
+        return deadline
+
+    def _finish(self, out: Effects) -> None:
+        self.finished = True
+        out.commands.append(Finish(self.exit_code, self.reason))
+
+    def _give_up(self, account: Account, out: Effects) -> None:
+        left = ", ".join(f"{order.client_id} ({order.state.value})" for order in account.orders.live())
+        self.exit_code = EXIT_UNPROVEN
+        self.reason = f"{self.reason}; not proven gone: {left or 'no complete listing came'}"
+        out.note("run.unproven", level="error", orders=left)
+        self._finish(out)

@@ -1,0 +1,311 @@
+"""What to ask the venue, and when, so that our picture of the account is the venue's.
+
+After every (re)connect of the private stream: balances, what is at work, trades since the last one known. Then the
+same now and then, more often while the stream is down. Orders whose create had no answer are looked up by the time
+they can have been created in. Source: orders.md rules 8-10 and 14; wire reference section 13.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from runner.model.command import Command, ListOrders, ListTrades, ReadBalances, ReadOrder
+from runner.model.event import OrdersListed, TradesListed
+from runner.model.order import Order, OrderRow
+from runner.model.settings import MILLISECOND, SECOND
+
+NONCE_WINDOW = 5 * SECOND  # W of orders.md
+LOOK_UP_MARGIN = 60 * SECOND
+LOOK_UPS_APART = 5 * SECOND
+OVERLAP_S = 60  # sweeps of trades reach back: rows may be committed late
+POLL_CALM = 60 * SECOND
+POLL_BLIND = 10 * SECOND  # while the private stream is down
+RETRY_FIRST = SECOND
+RETRY_LAST = 30 * SECOND
+LOOK_UP_AFTER_S = (1, 2, 5, 12, 25, 60)  # seconds from one look-up to the next; the last one repeats
+LATE_LOOK_UPS = 8  # once the order could no longer come into being: so often at short intervals, then rarely
+
+# An order moves from pending to wait and never back: asked for in this order, none can slip between two answers.
+_AT_WORK = ("pending", "wait")
+
+
+class _Chore(Struct):
+    """Something asked again and again."""
+
+    due: int
+    retry: int = RETRY_FIRST
+    query: int | None = None  # of the request that is out
+    began: int = 0
+
+
+class _Listing(Struct):
+    """What is at work, page by page."""
+
+    stage: int = 0
+    page: int = 1
+    rows: list[OrderRow] = []
+
+
+class _LookUp(Struct):
+    """The search for one order. It is complete when every window was answered by less than a full page."""
+
+    name: str
+    due: int
+    span: tuple[int, int]
+    windows: list[tuple[int, int]] = []
+    rounds: int = 0
+    query: int | None = None
+    began: int = 0
+    evidence: bool = True  # whether this round can count for absence
+    late_rounds: int = 0
+    lacked: int = 0  # complete rounds, late enough, that found no candidate
+    lacked_at: int = 0
+
+
+class Listed(Struct, frozen=True):
+    """A complete listing of what is at work, asked for from `asked_at` on."""
+
+    rows: tuple[OrderRow, ...]
+    asked_at: int
+
+
+class Watch:
+    """Hands out requests when they are due, and takes their answers apart."""
+
+    def __init__(self, settle: int, now: int) -> None:
+        self._settle = settle
+        # Nothing is read before the private stream listens: what changed in between would be missed.
+        self._chores = {name: _Chore(now + POLL_BLIND) for name in ("balances", "at_work", "trades")}
+        self._listing = _Listing()
+        self._trades_page = 1
+        self._trades_from = now // SECOND - OVERLAP_S
+        self._newest_trade = now // SECOND
+        self._reads: dict[int, int] = {}  # query -> venue id
+        self._look_ups: dict[str, _LookUp] = {}
+        self._last_query = 0
+        self._unsynced: set[str] = set()
+        self._up = False
+        self._balance_stream = False
+        self.venue_clock = 0  # the latest time the venue itself told, ns
+        self._venue_ahead = 0  # venue clock minus ours when it was told
+        self.nonce_enforced = False
+        self.listed_at: int | None = None  # when the newest complete listing was asked for
+
+    # State ------------------------------------------------------------------------------------------------
+
+    @property
+    def synced(self) -> bool:
+        """The private stream is up and everything was read since it came up."""
+        return self._up and not self._unsynced
+
+    def up(self, names: Iterable[str], now: int) -> None:
+        self._up = True
+        self._balance_stream = "balance" in names
+        self._unsynced = set(self._chores)
+        self._listing = _Listing()
+        self._trades_page = 1
+        for name in self._chores:
+            self._chores[name] = _Chore(now)
+
+    def down(self, now: int) -> None:
+        self._up = False
+        for chore in self._chores.values():
+            chore.due = min(chore.due, now + POLL_BLIND)
+
+    def trades_known_to(self, traded_at: int) -> None:
+        """The newest trade already booked, whole venue seconds: sweeps begin a minute before it."""
+        self._newest_trade = traded_at
+        self._trades_from = traded_at - OVERLAP_S
+
+    def want(self, name: str, at: int) -> None:
+        """Ask for `balances`, `at_work` or `trades` no later than `at`."""
+        chore = self._chores[name]
+        chore.due = min(chore.due, at)
+
+    def look_for(self, order: Order, now: int) -> None:
+        """Search for an order whose create had no answer, until it is found or proven absent."""
+        if order.client_id in self._look_ups:
+            return
+        signed = order.created if order.nonce is None else order.nonce * MILLISECOND
+        latest = max(order.sign_before * MILLISECOND, signed)
+        span = (
+            (signed - NONCE_WINDOW - LOOK_UP_MARGIN) // SECOND,
+            (latest + NONCE_WINDOW + self._settle + LOOK_UP_MARGIN) // SECOND + 1,
+        )
+        self._look_ups[order.client_id] = _LookUp(order.client_id, now + LOOK_UP_AFTER_S[0] * SECOND, span)
+
+    def found(self, name: str) -> None:
+        self._look_ups.pop(name, None)
+
+    def next_at(self) -> int | None:
+        times = [chore.due for chore in self._chores.values() if chore.query is None]
+        times += [search.due for search in self._look_ups.values() if search.query is None]
+        return min(times, default=None)
+
+    # Asking -----------------------------------------------------------------------------------------------
+
+    def requests(self, now: int, reads: Iterable[int], most: int) -> list[Command]:
+        """Up to `most` requests that are due. `reads`: venue ids of orders to read."""
+        commands: list[Command] = []
+        busy = set(self._reads.values())
+        for order_id in dict.fromkeys(reads):
+            if len(commands) < most and order_id not in busy:
+                query = self._query()
+                self._reads[query] = order_id
+                commands.append(ReadOrder(query, order_id))
+        for name, chore in self._chores.items():
+            if len(commands) < most and chore.query is None and chore.due <= now:
+                commands.append(self._ask(name, chore, now))
+        for search in self._look_ups.values():
+            if len(commands) < most and search.query is None and search.due <= now:
+                commands.append(self._search(search))
+        return commands
+
+    def _query(self) -> int:
+        self._last_query += 1
+        return self._last_query
+
+    def _ask(self, name: str, chore: _Chore, now: int) -> Command:
+        query = chore.query = self._query()
+        if name == "balances":
+            chore.began = now
+            return ReadBalances(query)
+        if name == "trades":
+            return ListTrades(query, self._trades_from, self._trades_page)
+        if self._listing.stage == 0 and self._listing.page == 1:
+            chore.began = now
+            self._listing = _Listing(rows=[])
+        return ListOrders(query, (_AT_WORK[self._listing.stage],), None, None, self._listing.page)
+
+    def _search(self, search: _LookUp) -> Command:
+        if not search.windows:
+            search.windows = [search.span]
+            search.began = self.venue_clock
+            search.evidence = True
+        time_from, time_to = search.windows[-1]
+        search.query = self._query()
+        return ListOrders(search.query, (), time_from, time_to)
+
+    # Answers ----------------------------------------------------------------------------------------------
+
+    def balances_read(self, query: int, now: int) -> int | None:
+        """When the answered request was made; None for an answer to an earlier connection's question."""
+        chore = self._chores["balances"]
+        if chore.query != query:
+            return None
+        self._done("balances", now)
+        return chore.began
+
+    def trades_listed(self, what: TradesListed, now: int) -> None:
+        chore = self._chores["trades"]
+        if chore.query != what.query:
+            return
+        self._newest_trade = max([self._newest_trade, *(row.created_at for row in what.rows)])
+        if what.full:
+            self._trades_page += 1
+            chore.query, chore.due = None, now
+            return
+        self._trades_page = 1
+        self._trades_from = self._newest_trade - OVERLAP_S
+        self._done("trades", now)
+
+    def orders_listed(self, what: OrdersListed, now: int) -> Listed | None:
+        """The whole listing of what is at work when this page was its last."""
+        if what.venue_time is not None:
+            self.venue_clock = max(self.venue_clock, what.venue_time)
+            self._venue_ahead = what.venue_time - now
+        chore = self._chores["at_work"]
+        if chore.query != what.query:
+            return None
+        listing = self._listing
+        listing.rows.extend(what.rows)
+        chore.query, chore.due = None, now
+        if what.full:
+            listing.page += 1
+            return None
+        if listing.stage + 1 < len(_AT_WORK):
+            listing.stage, listing.page = listing.stage + 1, 1
+            return None
+        self._listing = _Listing(rows=[])
+        self._done("at_work", now)
+        self.listed_at = chore.began
+        return Listed(tuple(listing.rows), chore.began)
+
+    def looked_up(self, what: OrdersListed, order: Order | None, known: set[int], now: int) -> bool:
+        """One window of a search was answered; True when it proves the order absent (orders.md rule 9).
+
+        `order` is the one searched for (see `searching`), `known` the venue ids that belong to other orders.
+        """
+        search = next((search for search in self._look_ups.values() if search.query == what.query), None)
+        if search is None or order is None:
+            return False
+        search.query = None
+        time_from, time_to = search.windows.pop()
+        if any(not time_from <= row.created_at < time_to for row in what.rows):
+            search.evidence = False  # the venue does not filter by time: what is not here proves nothing
+        if any(_candidate(row, order, known) for row in what.rows):
+            search.evidence = False
+        if what.full:
+            middle = (time_from + time_to) // 2
+            if middle == time_from:
+                search.evidence = False
+            else:
+                search.windows += [(time_from, middle), (middle, time_to)]
+        search.due = now
+        return not search.windows and self._round_ended(search, order, now)
+
+    def searching(self, query: int) -> str | None:
+        """The client id that a look-up's query is about."""
+        return next((search.name for search in self._look_ups.values() if search.query == query), None)
+
+    def read_answered(self, query: int) -> None:
+        self._reads.pop(query, None)
+
+    def failed(self, query: int, now: int) -> int | None:
+        """A request brought nothing. Returns the venue id if it was the read of an order, to be wanted again."""
+        for chore in self._chores.values():
+            if chore.query == query:
+                chore.query, chore.due = None, now + chore.retry
+                chore.retry = min(2 * chore.retry, RETRY_LAST)
+        for search in self._look_ups.values():
+            if search.query == query:
+                search.query, search.due = None, now + LOOK_UPS_APART
+                search.windows = []
+        return self._reads.pop(query, None)
+
+    def _round_ended(self, search: _LookUp, order: Order, now: int) -> bool:
+        too_late = order.sign_before * MILLISECOND + NONCE_WINDOW + self._settle  # venue time
+        if not search.evidence or not self.nonce_enforced or search.began < too_late:
+            search.lacked = 0
+        elif search.lacked == 0 or now - search.lacked_at >= LOOK_UPS_APART:
+            search.lacked += 1
+            search.lacked_at = now
+        search.rounds += 1
+        search.due = now + LOOK_UP_AFTER_S[min(search.rounds, len(LOOK_UP_AFTER_S) - 1)] * SECOND
+        too_late_here = too_late - self._venue_ahead + SECOND
+        if now < too_late_here:
+            search.due = min(search.due, too_late_here)
+        elif search.late_rounds < LATE_LOOK_UPS:
+            search.late_rounds += 1
+            search.due = now + LOOK_UPS_APART
+        return search.lacked >= 2
+
+    def _done(self, name: str, now: int) -> None:
+        chore = self._chores[name]
+        chore.query = None
+        chore.retry = RETRY_FIRST
+        blind = not self._up or (name == "balances" and not self._balance_stream)
+        chore.due = now + (POLL_BLIND if blind else POLL_CALM)
+        self._unsynced.discard(name)
+
+
+def _candidate(row: OrderRow, order: Order, known: set[int]) -> bool:
+    """A row that could be the order, should the venue have lost or bent the client id."""
+    return (
+        row.id not in known
+        and row.id > order.id_floor
+        and row.market == order.market
+        and row.side is order.side
+        and row.ticks == order.ticks
+        and row.origin_lots == order.lots
+    )
