@@ -1,0 +1,81 @@
+"""`runner run`: trade one strategy until its time is over or somebody stops it."""
+
+import json
+import os
+import sys
+
+import anyio
+import click
+
+from runner.cli.check import checked, content
+from runner.cli.exits import Exit
+from runner.config.spec import RunSpec
+from runner.run.start import CannotRun, Ended, Options, run
+from runner.run.terminal import LogLines, View, screen_usable
+
+
+@click.command(name="run")
+@click.argument("file")
+@click.option("--for", "run_for", metavar="TIME", help="Stop after this long: 60s, 55m, 8h. The same as run.for.")
+@click.option("--once", is_flag=True, help="One tick, its orders seen through to acceptance, then the end: for cron.")
+@click.option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Use this value instead of the file's.")
+@click.option("--live", is_flag=True, help="Trade with real money, if the file's venue is not a sandbox.")
+@click.option("--headless", is_flag=True, help="No live view even on a terminal; log lines instead.")
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout; log in JSON.")
+@click.option("-v", "--verbose", count=True, help="Log more; with --once, log at all.")
+def command(
+    file: str,
+    run_for: str | None,
+    once: bool,
+    sets: tuple[str, ...],
+    live: bool,
+    headless: bool,
+    as_json: bool,
+    verbose: int,
+) -> None:
+    """Trade the strategy of FILE (- for stdin) until the time is over, Ctrl-C or SIGTERM.
+
+    On a terminal a live view is shown; elsewhere log lines go to stderr. Orders are cancelled at the end unless the
+    file says `run: {on_stop: leave}`.
+
+    \b
+    Example:
+      runner run strategies/quickstart.yml --for 60s
+      runner run mine.yml --once            # from cron: silent when all is well
+      runner run mine.yml --json --headless --set strategy.params.bid_spread=25bps
+    """
+    spec = checked(file, content(file), sets if run_for is None else (*sets, f"run.for={run_for}"))
+    if not isinstance(spec, RunSpec):
+        click.echo("\n".join(map(str, spec)), err=True)
+        sys.exit(Exit.CONFIG)
+    quiet = once and not verbose
+    view: View = LogLines(_level(verbose, quiet=quiet), as_json=as_json or not sys.stderr.isatty())
+    if screen_usable() and not (headless or once or as_json):
+        view = "screen"
+    try:
+        ended = anyio.run(run, spec, Options(once=once, live=live, view=view), os.environ)
+    except CannotRun as problem:
+        click.echo(f"runner: {problem}", err=True)
+        sys.exit(problem.exit_code)
+    _report(ended, as_json=as_json, quiet=quiet)
+    sys.exit(ended.exit_code)
+
+
+def _level(verbose: int, *, quiet: bool) -> str:
+    """Alone in a cron mail, a warning that mended itself is noise: `--once` says nothing but errors."""
+    if quiet:
+        return "error"
+    return "debug" if verbose > 1 else "info"
+
+
+def _report(ended: Ended, *, as_json: bool, quiet: bool) -> None:
+    """The result on stdout; why it went wrong, if it did, on stderr."""
+    try:
+        if as_json:
+            click.echo(json.dumps(ended.summary))
+        elif not quiet:
+            click.echo(ended.text)
+    except BrokenPipeError:  # nobody reads it, and the exit code still matters
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if ended.exit_code != Exit.CLEAN:
+        click.echo(f"runner: {ended.reason}", err=True)

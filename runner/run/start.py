@@ -1,0 +1,368 @@
+"""A whole run, from a checked file to its last word: venue, journal, streams, engine, and the way out.
+
+What goes wrong before the first event is `CannotRun` with an exit code and a sentence; afterwards the engine decides
+how the run ends. Source: design sections 8 and 11; orders.md rules 24 to 27; wire reference section 13.
+"""
+
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectSendStream
+from msgspec import Struct, structs
+
+from runner import __version__
+from runner.altmarkets.signing import signed_headers
+from runner.altmarkets.stream import PRIVATE_PATH, PUBLIC_PATH
+from runner.config.problems import nearest
+from runner.config.spec import Altmarkets, Deployment, RunSpec
+from runner.edge.budget import Bucket
+from runner.edge.clock import Clock
+from runner.edge.inbox import Item, Observed
+from runner.edge.journal import Journal, JournalError
+from runner.edge.journal_file import JournalUnusable
+from runner.edge.lock import AnotherInstance, Lock
+from runner.edge.places import JOURNAL_FILE, LOCK_FILE, private_files, private_folder, sandbox_folder, state_folder
+from runner.edge.rest import Rest
+from runner.edge.secrets import CredentialsProblem, credentials, variables
+from runner.edge.stream import Outbox, run_stream
+from runner.engine.core import Engine
+from runner.model.credentials import Credentials
+from runner.model.event import ClockRead, Configured, MarketsRead, NonceWindowProbed, Restored, StopRequested, What
+from runner.model.ids import account_fingerprint, account_tag
+from runner.model.settings import SECOND, Settings
+from runner.report.summary import Summary, summary, text
+from runner.run.audit import Audit
+from runner.run.gateway import LiveGateway
+from runner.run.inward import Inward
+from runner.run.live import Consumer
+from runner.run.sandbox import embedded
+from runner.run.terminal import View, listen, show
+from runner.run.venue import Knowledge, Unreachable, learn, nonce_window_enforced, nothing_real
+
+INBOX_ITEMS = 1024
+BEGIN_WITHIN_S = 60.0
+OFFSET_MAX = 4 * SECOND  # the nonce window is 5 s: beyond this, requests begin to be refused
+
+EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_UNREACHABLE, EXIT_UNPROVEN, EXIT_ANOTHER = 3, 4, 5, 7, 8
+
+
+class CannotRun(Exception):
+    """The run did not begin. `exit_code` as in the table of exit codes; the message is for the user."""
+
+    def __init__(self, exit_code: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What the command line adds to the file."""
+
+    once: bool = False
+    live: bool = False
+    view: View = "none"
+
+
+class Ended(Struct, frozen=True):
+    exit_code: int
+    reason: str
+    summary: Summary
+    text: str
+
+
+class Site(Struct, frozen=True):
+    """Where a run trades, and where it keeps its journal."""
+
+    label: str
+    rest_url: str
+    stream_url: str
+    credentials: Credentials
+    fingerprint: str
+    folder: Path
+    embedded: bool
+
+
+async def run(spec: RunSpec, options: Options, environment: Mapping[str, str]) -> Ended:
+    """Run a strategy until it is stopped. Raises CannotRun if it cannot begin."""
+    try:
+        with private_files():
+            return await _run(spec, options, environment)
+    except BaseExceptionGroup as group:
+        # A task group wraps what its block raises; what could not begin has one cause.
+        leaf: BaseException = group
+        while isinstance(leaf, BaseExceptionGroup) and len(leaf.exceptions) == 1:
+            leaf = leaf.exceptions[0]
+        if isinstance(leaf, CannotRun):
+            raise leaf from None
+        raise
+
+
+async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str]) -> Ended:
+    clock = Clock()
+    run_id = _run_id(clock.now())
+    async with AsyncExitStack() as stack:
+        site = await stack.enter_async_context(_site(spec, environment, clock, run_id))
+        stack.enter_context(_lock(site, clock))
+        rest = await stack.enter_async_context(Rest(site.rest_url, site.credentials, clock))
+        known = await _learn(spec, site, rest, clock, options)
+        settings = _settings(spec, options, site)
+        journal = stack.enter_context(_journal(site, settings, clock))
+        bucket = Bucket()
+        probed = await _probe(site, bucket, clock)
+        engine = Engine(spec.strategy_type)
+        audit = Audit(engine, run=run_id, name=settings.name, venue=site.label, now=clock.now())
+        listen(options.view, audit)
+        begin: list[What] = [
+            Configured(settings),
+            _begin_journal(journal, known, settings, run_id, {"file": spec.file, "venue": site.label}, clock),
+            MarketsRead(known.markets),
+            ClockRead(known.offset, known.uncertainty),
+            NonceWindowProbed(probed),
+        ]
+        parts = _Parts(site, rest, known, settings, journal, bucket, engine, audit, clock)
+        return await _trade(parts, begin, spec.run_for, options.view)
+
+
+class _Parts(Struct, frozen=True):
+    site: Site
+    rest: Rest
+    known: Knowledge
+    settings: Settings
+    journal: Journal
+    bucket: Bucket
+    engine: Engine
+    audit: Audit
+    clock: Clock
+
+
+async def _trade(parts: _Parts, begin: list[What], run_for: int | None, view: View) -> Ended:
+    """Everything that waits, in one task group; it ends with the consumer."""
+    clock, engine = parts.clock, parts.engine
+    sender, receiver = anyio.create_memory_object_stream[Item](INBOX_ITEMS)
+    outboxes = {"public": Outbox(), "private": Outbox()}
+    markets = {market.symbol: market for market in parts.known.markets}
+    inward = Inward(markets, parts.settings.markets)
+    async with anyio.create_task_group() as tasks, sender, receiver:
+        gateway = LiveGateway(parts.rest, parts.bucket, markets, clock, sender, tasks)
+        consumer = Consumer(engine, inward, gateway, parts.journal, parts.bucket, outboxes, clock, parts.audit)
+        for what in begin:
+            consumer.deliver(what)
+        _start_streams(tasks, parts, inward, outboxes, sender)
+        tasks.start_soon(_signals, sender, clock)
+        tasks.start_soon(_begin_in_time, engine, sender, clock)
+        if run_for is not None:
+            tasks.start_soon(_stop_after, run_for, sender, clock)
+        if view == "screen":
+            tasks.start_soon(show, parts.audit, clock)
+        finish = await consumer.run(receiver)
+        tasks.cancel_scope.cancel()
+    by = engine.stop.by if engine.stop is not None else "error"
+    exit_code, reason = finish.exit_code, finish.reason
+    try:
+        consumer.close()
+        parts.journal.end_run(clock.now(), {"exit_code": exit_code, "stopped_by": by, "reason": reason})
+    except JournalError as error:
+        exit_code, reason = EXIT_UNPROVEN, f"{reason}; {error}"
+    facts = summary(parts.audit.status(clock.now()), by)
+    return Ended(exit_code, reason, facts, text(facts))
+
+
+def _start_streams(
+    tasks: TaskGroup,
+    parts: _Parts,
+    inward: Inward,
+    outboxes: Mapping[str, Outbox],
+    sender: MemoryObjectSendStream[Item],
+) -> None:
+    key, clock = parts.site.credentials, parts.clock
+
+    def signed() -> dict[str, str]:
+        return signed_headers(key.access_key, key.secret_key, clock.venue_ms())
+
+    async def private() -> None:
+        await run_stream(
+            "private",
+            parts.site.stream_url + PRIVATE_PATH,
+            headers=signed,
+            greeting=tuple,
+            inbox=sender,
+            outbox=outboxes["private"],
+            clock=clock,
+            dice=random.SystemRandom(),
+            when_full="wait",
+        )
+
+    async def public() -> None:
+        await run_stream(
+            "public",
+            parts.site.stream_url + PUBLIC_PATH,
+            headers=dict,
+            greeting=inward.public.subscriptions,
+            inbox=sender,
+            outbox=outboxes["public"],
+            clock=clock,
+            dice=random.SystemRandom(),
+            when_full="drop",
+        )
+
+    tasks.start_soon(private)
+    tasks.start_soon(public)
+
+
+# Ends ------------------------------------------------------------------------------------------------------
+
+
+async def _signals(sender: MemoryObjectSendStream[Item], clock: Clock) -> None:
+    """The first SIGINT or SIGTERM stops the run in order, a second one at once."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        stopping = False
+        async for number in signals:
+            if stopping:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            stopping = True
+            await sender.send(Observed(StopRequested("signal"), clock.now()))
+
+
+async def _stop_after(run_for: int, sender: MemoryObjectSendStream[Item], clock: Clock) -> None:
+    await clock.sleep_until(clock.now() + run_for)
+    await sender.send(Observed(StopRequested("time"), clock.now()))
+
+
+async def _begin_in_time(engine: Engine, sender: MemoryObjectSendStream[Item], clock: Clock) -> None:
+    """REST answered, but the streams or the account never came: that is a venue one cannot reach."""
+    await anyio.sleep(BEGIN_WITHIN_S)
+    if engine.phase == "starting":
+        await sender.send(Observed(StopRequested("unreachable", EXIT_UNREACHABLE), clock.now()))
+
+
+# Beginnings ------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _site(spec: RunSpec, environment: Mapping[str, str], clock: Clock, run_id: str) -> AsyncIterator[Site]:
+    """The venue of the file: the embedded sandbox, which ends last, or addresses."""
+    venue = spec.connector.venue
+    if isinstance(venue, Deployment):
+        yield _deployment(spec, venue, environment)
+        return
+    if isinstance(venue, Altmarkets):  # and nobody should send a key to whoever holds that name today
+        raise CannotRun(
+            EXIT_UNREACHABLE,
+            f"{spec.file}: the public hosts of Altmarkets are gone; use `venue: sandbox`, or give the rest_url and "
+            "stream_url of another OpenDAX deployment",
+        )
+    seed = str(spec.connector.seed) if spec.connector.seed is not None else run_id
+    async with embedded(seed, clock) as (venue_up, key):
+        yield Site(
+            f"sandbox (seed {seed})",
+            venue_up.rest_url,
+            venue_up.stream_url,
+            key,
+            account_fingerprint(f"sandbox:{run_id}", key.access_key),
+            sandbox_folder(environment, run_id),
+            embedded=True,
+        )
+
+
+def _deployment(spec: RunSpec, venue: Deployment, environment: Mapping[str, str]) -> Site:
+    name = spec.connector.credentials
+    try:
+        key = credentials(name, environment)
+    except CredentialsProblem as problem:
+        raise CannotRun(EXIT_CREDENTIALS, str(problem)) from problem
+    if key is None:
+        first, second = variables(name)
+        raise CannotRun(EXIT_CREDENTIALS, f"no credentials for {venue.rest_url}: set {first} and {second}")
+    fingerprint = account_fingerprint(_origin(venue.rest_url), spec.connector.account or key.access_key)
+    try:
+        folder = private_folder(state_folder(environment, fingerprint, spec.settings.name))
+    except OSError as error:
+        raise CannotRun(EXIT_UNPROVEN, f"no folder for the journal: {error}") from error
+    return Site(
+        venue.rest_url,
+        venue.rest_url.rstrip("/"),
+        venue.stream_url.rstrip("/"),
+        key,
+        fingerprint,
+        folder,
+        embedded=False,
+    )
+
+
+def _lock(site: Site, clock: Clock) -> Lock:
+    try:
+        return Lock.acquire(site.folder / LOCK_FILE, now=clock.now())
+    except AnotherInstance as error:
+        raise CannotRun(EXIT_ANOTHER, str(error)) from error
+    except OSError as error:
+        raise CannotRun(EXIT_UNPROVEN, f"{site.folder} cannot hold the lock: {error.strerror or error}") from error
+
+
+def _journal(site: Site, settings: Settings, clock: Clock) -> Journal:
+    try:
+        return Journal.open(site.folder / JOURNAL_FILE, now=clock.now(), name=settings.name, tag=settings.tag)
+    except (JournalUnusable, JournalError) as error:
+        raise CannotRun(EXIT_UNPROVEN, str(error)) from error
+
+
+def _begin_journal(
+    journal: Journal, known: Knowledge, settings: Settings, run_id: str, facts: dict[str, str], clock: Clock
+) -> Restored:
+    """What is remembered; from here on the journal is this run's."""
+    try:
+        restored = journal.restore()
+        journal.keep_grids(market for market in known.markets if market.symbol in settings.markets)
+        journal.begin_run(run_id, clock.now(), {"version": __version__, "pid": os.getpid(), **facts})
+    except (JournalError, JournalUnusable) as error:
+        raise CannotRun(EXIT_UNPROVEN, str(error)) from error
+    return restored
+
+
+async def _learn(spec: RunSpec, site: Site, rest: Rest, clock: Clock, options: Options) -> Knowledge:
+    try:
+        known = await learn(rest, clock)
+    except Unreachable as error:
+        raise CannotRun(EXIT_UNREACHABLE, f"the venue at {site.rest_url} cannot be reached: {error}") from error
+    clock.offset_ns = known.offset
+    if abs(known.offset) > OFFSET_MAX:
+        raise CannotRun(
+            EXIT_UNREACHABLE,
+            f"this machine's clock differs from the venue's by {known.offset / SECOND:+.1f} s: set it (NTP)",
+        )
+    symbols = {market.symbol for market in known.markets}
+    for symbol in spec.settings.markets:
+        if symbol not in symbols:
+            guess = nearest(symbol, symbols)
+            hint = f"; did you mean {guess}?" if guess else ""
+            raise CannotRun(EXIT_CONFIG, f"{spec.file}: the venue has no market {symbol}{hint}")
+    if not (site.embedded or options.live or nothing_real(site.rest_url, known.version)):
+        raise CannotRun(2, f"{site.rest_url} is not a sandbox: real money is asked for by name, with --live")
+    return known
+
+
+async def _probe(site: Site, bucket: Bucket, clock: Clock) -> bool:
+    bucket.take(clock.now())
+    return await nonce_window_enforced(site.rest_url, site.credentials, clock)
+
+
+def _settings(spec: RunSpec, options: Options, site: Site) -> Settings:
+    tag = account_tag(site.fingerprint, spec.settings.name)
+    return structs.replace(spec.settings, tag=tag, once=options.once)
+
+
+def _run_id(now: int) -> str:
+    """Sorts by time, and two runs begun together still differ."""
+    return f"{datetime.fromtimestamp(now // SECOND, UTC):%Y%m%d-%H%M%S}-{random.SystemRandom().randrange(36**3):03d}"
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
