@@ -1,0 +1,100 @@
+"""Hours of trading against the exchange's own truth, without a socket: clean, with faults, with crashes."""
+
+import msgspec
+import pytest
+from world import Faults, World
+
+from runner.engine.core import Engine
+from runner.model.event import Event
+from runner.model.order import OrderState
+from runner.model.settings import SECOND, Limits, Settings, TickPolicy
+from strategies.pure_market_making import PureMarketMaking
+
+PARAMS = {
+    "bid_spread": "25bps",
+    "ask_spread": "25bps",
+    "order_amount": "500 ROGER",
+    "order_levels": 2,
+    "order_level_spread": "10bps",
+    "order_refresh_time": "5s",
+    "order_refresh_tolerance_pct": "2bps",
+    "inventory_skew": "2bps",
+}
+SETTINGS = Settings(
+    name="simulated",
+    tag="ABCDEF",
+    markets=("ROGER-BTC",),
+    strategy="pure_market_making",
+    params=PARAMS,
+    tick=TickPolicy(every=SECOND, when=("book", "fill"), at_most_every=SECOND // 4),
+    limits=Limits(max_open_orders=8),
+)
+FAULTS = Faults(answer_lost=0.05, request_lost=0.05, late=0.05, private_drop=1 / 60, public_drop=1 / 60)
+
+
+def world(seed: str, faults: Faults | None = None) -> World:
+    return World(seed, SETTINGS, PureMarketMaking, faults)
+
+
+def settle_down(each: World) -> None:
+    """Stop, let the stop take its time, and see that it is as clean as it says."""
+    each.stop()
+    each.run_for(200)
+    assert each.finish is not None
+    books_balance(each)
+    if each.finish.exit_code == 0:
+        nothing_left(each)
+
+
+def nothing_left(each: World) -> None:
+    """Exit 0: nothing of ours is ever live again."""
+    each.let_pass(600)
+    assert [row for row in each.venue_orders().values() if row["state"] in {"pending", "wait"}] == []
+
+
+def books_balance(each: World) -> None:
+    """Every order of ours at the venue is in the journal, every fill is counted once, no client id was used twice."""
+    rows = each.venue_orders()
+    assert set(rows) == {id_ for order in each.journal.orders.values() for id_ in order.venue_ids}
+    assert set(each.journal.fills) == each.venue_fills()
+    names = [row["client_id"] for row in rows.values()]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("seed", ["one", "two"])
+def test_ten_minutes_of_good_weather(seed: str) -> None:
+    each = world(seed)
+    before = each.balances()
+    each.run_for(300)
+    assert len(each.journal.fills) > 5
+    settle_down(each)
+    assert each.finish is not None
+    assert each.finish.exit_code == 0, each.finish
+    ledger = each.engine.account.ledger
+    after = each.balances()
+    assert {c: after[c] - before[c] for c in ("ROGER", "BTC")} == {c: ledger.position(c) for c in ("ROGER", "BTC")}
+    assert all(order.state is not OrderState.UNKNOWN for order in each.journal.orders.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [f"storm {number}" for number in range(6)])
+def test_lost_answers_cut_sockets_and_crashes(seed: str) -> None:
+    each = world(seed, FAULTS)
+    for _ in range(3):
+        each.run_for(each.dice.uniform(60, 200))
+        each.crash()
+    each.run_for(60)
+    settle_down(each)
+    assert each.ambiguous > 0
+    assert each.finish is not None
+    assert each.finish.exit_code == 0, each.finish
+
+
+def test_the_same_events_give_the_same_outputs() -> None:
+    each = world("replayed", FAULTS)
+    each.run_for(200)
+    settle_down(each)
+    again = Engine(PureMarketMaking)
+    for event, output in zip(each.log, each.outputs, strict=True):
+        recorded = msgspec.json.decode(msgspec.json.encode(event), type=Event)
+        assert msgspec.json.encode(again.handle(recorded)) == msgspec.json.encode(output)
