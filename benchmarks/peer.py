@@ -38,13 +38,12 @@ Row = dict[str, Any]
 
 
 class Opened(Struct, frozen=True):
-    """What `runner sandbox --json` said, and its process."""
+    """Where a sandbox is, and the keys of its trader."""
 
     rest_url: str
     stream_url: str
     api_key: str
     secret_key: str
-    process: subprocess.Popen[str]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -58,14 +57,14 @@ class Opened(Struct, frozen=True):
 
 
 @contextmanager
-def sandbox(seed: int = 1, port: int = 0) -> Iterator[Opened]:
-    """A sandbox that serves; it is killed in the end."""
-    command = [*RUNNER, "sandbox", "--port", str(port), "--seed", str(seed), "--json"]
+def sandbox(seed: int = 1) -> Iterator[tuple[Opened, subprocess.Popen[str]]]:
+    """A sandbox that serves, and its process; it is killed in the end."""
+    command = [*RUNNER, "sandbox", "--seed", str(seed), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None
             facts = json.loads(process.stdout.readline())
-            yield Opened(facts["rest_url"], facts["stream_url"], facts["api_key"], facts["secret_key"], process)
+            yield Opened(facts["rest_url"], facts["stream_url"], facts["api_key"], facts["secret_key"]), process
         finally:
             process.kill()
 

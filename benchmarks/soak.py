@@ -60,7 +60,7 @@ def journal_in(folder: Path) -> Path:
 
 def soak(seconds: int, seed: int) -> dict[str, Any]:
     """Trade, then compare. `agrees` is the verdict, `differences` tells why not."""
-    with tempfile.TemporaryDirectory() as name, sandbox(seed) as opened, Account(opened) as account:
+    with tempfile.TemporaryDirectory() as name, sandbox(seed) as (opened, _), Account(opened) as account:
         folder = Path(name)
         opening = account.balances()
         command = [*RUNNER, "run", str(strategy_file(folder, opened)), "--json", "--for", f"{seconds}s"]

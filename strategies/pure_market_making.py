@@ -81,10 +81,14 @@ class PureMarketMaking(Strategy, frozen=True, kw_only=True):
 
         kept = self._kept(view, state)
         weigh = not 0 <= view.time - state.weighed_at < self.order_refresh_time
-        if weigh and self._moved(kept, self._ladder(view.market, touch, {})):
-            kept = {}
         slots = self.slots()
-        fresh = self._ladder(view.market, touch, kept) if len(kept) < len(slots) else {}
+        fresh: Mapping[str, Quote] = {}
+        if weigh or not kept:
+            fresh = self._ladder(view.market, touch, {})
+            if self._moved(kept, fresh):
+                kept = {}
+        if 0 < len(kept) < len(slots):
+            fresh = self._ladder(view.market, touch, kept)
         quotes = tuple(quote for slot in slots if (quote := kept.get(slot) or fresh.get(slot)))
         memory = Memory(quotes, view.time if weigh or not kept else state.weighed_at)
         return Decision(quotes, memory, self._reason(view.market, mid, shift, kept, quotes))

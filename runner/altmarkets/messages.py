@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from runner.altmarkets.numbers import SECONDS_MAX, WHOLE_MAX, Grid, Unreadable, exact, seconds, shown
+from runner.altmarkets.numbers import SECONDS_MAX, WHOLE_MAX, Grid, OffTheMap, Unreadable, exact, seconds, shown
 from runner.model.event import Levels, PublicTrade
 from runner.model.market import Market
 from runner.model.order import BalanceRow, OrderRow, Side, TradeRow
@@ -141,7 +141,7 @@ def order_row(value: object, grids: Grids) -> OrderRow:
 
     A market order has no price. `client_id` and `trades` are None where the venue leaves them out.
     """
-    wire = _shaped(value, WireOrder, "order")
+    wire = shaped(value, WireOrder, "order")
     grid = _grid_of(wire.market, grids)
     return OrderRow(
         id=wire.id,
@@ -161,7 +161,7 @@ def order_row(value: object, grids: Grids) -> OrderRow:
 
 def trade_row(value: object, grids: Grids) -> TradeRow:
     """One of our trades: `/market/trades`, private stream, or inside an order (no order id, no fee there)."""
-    wire = _shaped(value, WireTrade, "trade")
+    wire = shaped(value, WireTrade, "trade")
     grid = _grid_of(wire.market, grids)
     return TradeRow(
         id=wire.id,
@@ -179,7 +179,7 @@ def trade_row(value: object, grids: Grids) -> TradeRow:
 
 def public_trade(value: object, grid: Grid) -> PublicTrade:
     """One element of `{market}.trades`."""
-    wire = _shaped(value, WirePublicTrade, "public trade")
+    wire = shaped(value, WirePublicTrade, "public trade")
     ticks, lots = positive(grid.ticks_of(wire.price), "price"), positive(grid.lots_of(wire.amount), "amount")
     return PublicTrade(grid.symbol, wire.tid, ticks, lots, wire.taker_type, seconds(wire.date))
 
@@ -218,7 +218,7 @@ def book_levels(body: object, side: str, grid: Grid) -> Levels:
 
 def balance_row(value: object) -> BalanceRow:
     """One currency. The wire's `balance` is the available part, without what open orders lock."""
-    wire = _shaped(value, WireBalance, "balance")
+    wire = shaped(value, WireBalance, "balance")
     return BalanceRow(wire.currency.upper(), exact(wire.balance), exact(wire.locked))
 
 
@@ -243,6 +243,17 @@ def error_codes(body: bytes | str) -> tuple[str, ...] | None:
     return None
 
 
+Shape = TypeVar("Shape")
+
+
+def shaped(value: object, shape: type[Shape], noun: str) -> Shape:
+    """A decoded value as one of the wire's structs. Raises Unreadable with the field that does not fit."""
+    try:
+        return msgspec.convert(value, shape, strict=False)
+    except MALFORMED as error:
+        raise Unreadable(f"{noun}: {error}") from None
+
+
 def positive(number: int, noun: str) -> int:
     """A price, or a quantity where none would be nonsense. Raises Unreadable."""
     if number <= 0:
@@ -265,18 +276,8 @@ def _level(pair: object, grid: Grid) -> tuple[int, int]:
     return positive(grid.ticks_of(price), "price"), not_negative(lots, "amount")
 
 
-Shape = TypeVar("Shape")
-
-
-def _shaped(value: object, shape: type[Shape], noun: str) -> Shape:
-    try:
-        return msgspec.convert(value, shape, strict=False)
-    except MALFORMED as error:
-        raise Unreadable(f"{noun}: {error}") from None
-
-
 def _grid_of(market_id: str, grids: Grids) -> Grid:
     grid = grids.get(market_id)
     if grid is None:
-        raise Unreadable(f"market {market_id!r} is not one of the venue's {len(grids)} markets")
+        raise OffTheMap(f"market {market_id!r} is not one of the venue's {len(grids)} markets")
     return grid

@@ -5,9 +5,10 @@ not one of those, or not on the market's grid, is `Unreadable`: nothing here rou
 """
 
 import datetime
-from decimal import Decimal
+from collections.abc import Callable
+from decimal import Decimal, Inexact
 
-from runner.model.market import POWERS_OF_TEN, Market
+from runner.model.market import POWERS_OF_TEN, Market, OffGrid
 from runner.model.money import ZERO
 
 WHOLE_MAX = 2**63 - 1
@@ -30,6 +31,10 @@ _TEXT_KEPT_MAX = 40  # longer texts are not remembered: a bound on their count s
 
 class Unreadable(ValueError):
     """The venue wrote something that this place cannot hold. The message says what, and where if that is known."""
+
+
+class OffTheMap(Unreadable):
+    """Readable, but off the grid of its market, or of a market that the venue does not list."""
 
 
 class Grid:
@@ -73,17 +78,21 @@ class Grid:
 
     def ticks_of(self, price: object) -> int:
         """Whole ticks of a price, text or number. Raises Unreadable."""
-        try:
-            return _bounded(self.market.ticks(exact(price)))
-        except (ValueError, ArithmeticError) as error:  # off the grid, or more digits than money has
-            raise Unreadable(f"{self.market.id}: {error}") from None
+        return self._whole(price, self.market.ticks)
 
     def lots_of(self, quantity: object) -> int:
         """Whole lots of a quantity, text or number. Raises Unreadable."""
+        return self._whole(quantity, self.market.lots)
+
+    def _whole(self, value: object, steps: Callable[[Decimal], int]) -> int:
+        decimal = exact(value)
         try:
-            return _bounded(self.market.lots(exact(quantity)))
-        except (ValueError, ArithmeticError) as error:
-            raise Unreadable(f"{self.market.id}: {error}") from None
+            whole = steps(decimal)
+        except (OffGrid, Inexact) as error:  # Inexact: more digits than money has
+            raise OffTheMap(f"{self.market.id}: {error or decimal}") from None
+        if not -WHOLE_MAX <= whole <= WHOLE_MAX:
+            raise OffTheMap(f"{self.market.id}: {shown(value)} does not fit in 64 bits")
+        return whole
 
 
 def exact(value: object) -> Decimal:
@@ -142,9 +151,3 @@ def _short(text: str, unit: int) -> int | None:
     except (ValueError, OverflowError):
         return None
     return whole if 0 < whole < SHORT_WHOLE and whole / unit == value and len(text) <= SHORT_TEXT else None
-
-
-def _bounded(whole: int) -> int:
-    if not -WHOLE_MAX <= whole <= WHOLE_MAX:
-        raise Unreadable(f"{shown(whole)} steps of the grid do not fit in 64 bits")
-    return whole

@@ -6,15 +6,15 @@ open (`Unknown`). Source: orders.md rule 7; wire reference 3, 4, 7 and 8.
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-import msgspec
 from msgspec import Struct
 
-from runner.altmarkets.messages import Grids, balance_row, decode, error_codes, order_row, trade_row
-from runner.altmarkets.numbers import Unreadable, seconds, shown
+from runner.altmarkets.messages import Grids, balance_row, decode, error_codes, order_row, shaped, trade_row
+from runner.altmarkets.numbers import OffTheMap, Unreadable, exact, seconds, shown
 from runner.model.command import Cancel, Command, ListOrders, ListTrades, Place, ReadBalances, ReadOrder
 from runner.model.event import (
     Accepted,
@@ -30,6 +30,7 @@ from runner.model.event import (
     VenueFault,
     What,
 )
+from runner.model.ids import parse_client_id
 from runner.model.market import Market
 from runner.model.money import ZERO, plain
 from runner.model.order import OrderRow
@@ -59,7 +60,10 @@ REFUSALS = frozenset(
         "market.order.non_positive_volume",
     }
 )
-"""The words of a 422 that prove that no row was written. `market.order.create_error` is not one of them."""
+"""The words of a 422 that prove that no row was written."""
+
+AMBIGUOUS = "market.order.create_error"
+"""The word that proves nothing: the row may exist if queueing failed after saving (wire reference 7.2)."""
 
 _PROVEN = frozenset({400, 401, 404, 405})
 _NONCE_EXPIRED = "authz.nonce_expired"
@@ -134,7 +138,9 @@ def _create(command: Place, market: Market) -> bytes:
 
 def _listing(command: ListOrders) -> tuple[tuple[str, str], ...]:
     """No market filter, ever: orders of a market that was disabled would be missing (wire reference 5.2)."""
-    query: dict[str, int | str | None] = {"limit": PAGE, "page": command.page, "order_by": "asc"}
+    # Sorted by time of change. Latest first, a page misses only orders that have just changed, which the private
+    # stream tells; latest last, one such change would push another, silent order out of sight.
+    query: dict[str, int | str | None] = {"limit": PAGE, "page": command.page, "order_by": "desc"}
     query |= {"time_from": command.time_from, "time_to": command.time_to}
     states = [("state" if len(command.states) == 1 else "state[]", state) for state in command.states]
     return (*_texts(query), *states)
@@ -154,9 +160,9 @@ def interpret(command: Command, answer: Response | NoResponse, grids: Grids) -> 
     """
     match command:
         case Place():
-            return (_created(command, answer, grids),)
+            return _created(command, answer, grids)
         case Cancel():
-            return (_cancelled(command, answer, grids),)
+            return _cancelled(command, answer, grids)
         case ListOrders():
             return _orders(command, answer, grids)
         case ReadOrder():
@@ -168,36 +174,54 @@ def interpret(command: Command, answer: Response | NoResponse, grids: Grids) -> 
     raise TypeError(f"{type(command).__name__} has no answer")
 
 
-def _created(command: Place, answer: Response | NoResponse, grids: Grids) -> What:
+def _created(command: Place, answer: Response | NoResponse, grids: Grids) -> tuple[What, ...]:
     name = command.client_id
     if isinstance(answer, NoResponse):
-        return Unknown(name, answer.reason) if answer.sent else NotSent(name, answer.reason)
+        return (Unknown(name, answer.reason) if answer.sent else NotSent(name, answer.reason),)
     status, codes = answer.status, error_codes(answer.body)
     if 200 <= status < 300:
         try:
             row = order_row(decode(answer.body), grids)
         except Unreadable as error:
-            return Unknown(name, f"answer {status} cannot be read: {error}")
-        if row.client_id not in (None, name):  # a proxy's cache, or somebody else's answer
-            return Unknown(name, f"answer {status} is about order {row.client_id}")
-        return Accepted(name, row)
+            why = f"answer {status} cannot be read: {error}"
+            return VenueFault("create", why), Unknown(name, why)
+        if not _answers(row, command):
+            why = f"answer {status} is about another order, {row.id} {row.client_id or ''}".rstrip()
+            return VenueFault("create", why), Unknown(name, why)
+        return (Accepted(name, row),)
     if status in _PROVEN or (status == 403 and codes is not None):
-        return Rejected(name, status, codes or ())
-    if status == 422 and codes is not None and any(code in REFUSALS for code in codes):
-        return Rejected(name, status, codes)
-    return Unknown(name, _words(answer))
+        return (Rejected(name, status, codes or ()),)
+    if status == 422 and codes is not None and AMBIGUOUS not in codes and any(code in REFUSALS for code in codes):
+        return (Rejected(name, status, codes),)
+    return (Unknown(name, _words(answer)),)
 
 
-def _cancelled(command: Cancel, answer: Response | NoResponse, grids: Grids) -> What:
+def _answers(row: OrderRow, command: Place) -> bool:
+    """Whether the row is of the order that was asked for, and not from a proxy's cache or somebody else's.
+
+    A name that the venue cut or put in another case is still ours (orders.md rule 11 deals with that).
+    """
+    told = (row.market, row.side, row.ticks, row.origin_lots)
+    asked = (command.market, command.side, command.ticks, command.lots)
+    return told == asked and command.client_id.upper().startswith((row.client_id or "").upper())
+
+
+def _cancelled(command: Cancel, answer: Response | NoResponse, grids: Grids) -> tuple[What, ...]:
     if isinstance(answer, NoResponse) or not 200 <= answer.status < 300:
-        return CancelAnswered(command.order_id, None, _words(answer))
+        return (CancelAnswered(command.order_id, None, _words(answer)),)
     try:
-        row = order_row(decode(answer.body), grids)
+        row = _the_order(command.order_id, answer, grids)
     except Unreadable as error:
-        return CancelAnswered(command.order_id, None, f"answer {answer.status} cannot be read: {error}")
-    if row.id != command.order_id:
-        return CancelAnswered(command.order_id, None, f"the answer is about order {row.id}")
-    return CancelAnswered(command.order_id, row)
+        why = f"answer {answer.status} cannot be read: {error}"
+        return VenueFault("cancel", why), CancelAnswered(command.order_id, None, why)
+    return (CancelAnswered(command.order_id, row),)
+
+
+def _the_order(order_id: int, answer: Response, grids: Grids) -> OrderRow:
+    row = order_row(decode(answer.body), grids)
+    if row.id != order_id:
+        raise Unreadable(f"it is about order {row.id}, not {order_id}")
+    return row
 
 
 def _orders(command: ListOrders, answer: Response | NoResponse, grids: Grids) -> tuple[What, ...]:
@@ -212,27 +236,36 @@ def _orders(command: ListOrders, answer: Response | NoResponse, grids: Grids) ->
             found.append(order_row(value, grids))
         except Unreadable as error:
             faults.append(VenueFault("orders", str(error)))
-            if isinstance(value, dict) and value.get("market") in grids:
-                # It could be an order of ours: a list that may lack one proves nothing.
+            if _may_be_ours(value, error):
                 return (*faults, QueryFailed(command.query, permanent=False, reason=f"orders: {error}"))
     listed = OrdersListed(command.query, tuple(found), full=len(rows) >= PAGE, venue_time=venue_time(answer))
     return (*faults, listed)
 
 
+def _may_be_ours(value: object, error: Unreadable) -> bool:
+    """Whether a row that cannot be read may be an order of ours: a list that may lack one proves nothing.
+
+    We send whole ticks and lots, and only to markets that we know. So a row without our form of a name that is off
+    its market's grid, or of another market, is a stranger's.
+    """
+    if not isinstance(value, dict):
+        return True
+    name = value.get("client_id")
+    named = isinstance(name, str) and parse_client_id(name.upper()) is not None
+    return named or not isinstance(error, OffTheMap)
+
+
 def _order(command: ReadOrder, answer: Response | NoResponse, grids: Grids) -> tuple[What, ...]:
-    if isinstance(answer, Response) and answer.status == 404 and error_codes(answer.body) == ("record.not_found",):
+    if isinstance(answer, Response) and answer.status == 404 and "record.not_found" in (error_codes(answer.body) or ()):
         return (OrderRead(command.query, command.order_id, None),)
     failure = _failure(command.query, answer)
     if failure is not None:
         return (failure,)
     assert isinstance(answer, Response)
     try:
-        row = order_row(decode(answer.body), grids)
+        row = _the_order(command.order_id, answer, grids)
     except Unreadable as error:
-        fault = VenueFault("order", str(error))
-        return fault, QueryFailed(command.query, permanent=False, reason=f"order {command.order_id}: {error}")
-    if row.id != command.order_id:
-        reason = f"asked for order {command.order_id}, told about {row.id}"
+        reason = f"order {command.order_id}: {error}"
         return VenueFault("order", reason), QueryFailed(command.query, permanent=False, reason=reason)
     return (OrderRead(command.query, command.order_id, row),)
 
@@ -250,6 +283,8 @@ def _balances(command: ReadBalances, answer: Response | NoResponse) -> tuple[Wha
     if isinstance(rows, QueryFailed):
         return (rows,)
     found, faults = _readable(rows, balance_row, "balances")
+    if len(rows) >= PAGE:
+        faults.append(VenueFault("balances", f"{PAGE} currencies or more: the rest is not seen"))
     return (*faults, BalancesRead(command.query, tuple(found)))
 
 
@@ -292,9 +327,10 @@ def _failure(query: int, answer: Response | NoResponse) -> QueryFailed | None:
 def venue_time(answer: Response) -> int | None:
     """The venue's clock by the `Date` header, UTC ns, to the second below; None without a readable one."""
     try:
-        return int(parsedate_to_datetime(answer.headers.get("date", "")).timestamp()) * SECOND
-    except (ValueError, OverflowError):
+        moment = parsedate_to_datetime(answer.headers["date"])
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
         return None
+    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()) * SECOND
 
 
 def _words(answer: Response | NoResponse) -> str:
@@ -393,9 +429,10 @@ def read_timestamp(answer: Response) -> int:
 
 
 def _market(value: Any, fees: tuple[Fees, ...]) -> Market:
-    wire = _shaped(value, _WireMarket, "market")
-    precise = 0 <= wire.price_precision <= 10 and wire.amount_precision >= 0
-    if not precise or wire.price_precision + wire.amount_precision > 10 or wire.min_price <= 0 or wire.min_amount <= 0:
+    wire = shaped(value, _WireMarket, "market")
+    price_min, price_max, quantity_min = exact(wire.min_price), exact(wire.max_price), exact(wire.min_amount)
+    precise = min(wire.price_precision, wire.amount_precision) >= 0
+    if not precise or wire.price_precision + wire.amount_precision > 10 or price_min <= 0 or quantity_min <= 0:
         raise Unreadable(f"market {wire.id}: its precisions or minima are not such as the venue allows")
     maker, taker = _rates(wire.id, fees)
     return Market(
@@ -404,9 +441,9 @@ def _market(value: Any, fees: tuple[Fees, ...]) -> Market:
         quote=wire.quote_unit.upper(),
         price_precision=wire.price_precision,
         amount_precision=wire.amount_precision,
-        price_min=wire.min_price,
-        quantity_min=wire.min_amount,
-        price_max=wire.max_price or None,
+        price_min=price_min,
+        quantity_min=quantity_min,
+        price_max=price_max or None,
         maker_fee=maker,
         taker_fee=taker,
         enabled=wire.state in {"enabled", "hidden"},
@@ -423,15 +460,5 @@ def _rates(market_id: str, fees: tuple[Fees, ...]) -> tuple[Decimal, Decimal]:
 
 
 def _fees(value: Any) -> Fees:
-    wire = _shaped(value, _WireFee, "trading fee")
-    return Fees(wire.group, wire.market_id, wire.maker, wire.taker)
-
-
-Shape = TypeVar("Shape")
-
-
-def _shaped(value: Any, shape: type[Shape], noun: str) -> Shape:
-    try:
-        return msgspec.convert(value, shape, strict=False)
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(f"{noun}: {error}") from None
+    wire = shaped(value, _WireFee, "trading fee")
+    return Fees(wire.group, wire.market_id, exact(wire.maker), exact(wire.taker))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 
 import anyio
@@ -57,6 +58,9 @@ def command(
     except CannotRun as problem:
         click.echo(f"runner: {problem}", err=True)
         sys.exit(problem.exit_code)
+    except KeyboardInterrupt:  # before the run listened to signals, so before it ordered anything
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
     _report(ended, as_json=as_json, quiet=quiet)
     sys.exit(ended.exit_code)
 

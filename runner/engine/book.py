@@ -13,7 +13,7 @@ from runner.model.event import BookDelta, BookGap, BookSnapshot, Levels
 Level = tuple[int, int]
 """(ticks, lots)"""
 
-HEAP_SPARE = 1_000
+KEYS_SPARE = 1_000
 """Keys of levels that have gone which a heap may hold, besides two for each level there is."""
 
 _NO_BID = 0  # below every price
@@ -38,6 +38,7 @@ class Book:
         "_bid_keys",
         "_bids",
         "_changed_at",
+        "_keys_max",
         "_reason",
         "_state",
     )
@@ -46,6 +47,9 @@ class Book:
         self._state: BookState = "empty"
         self._reason = "no snapshot yet"
         self._changed_at = 0
+        self._bid, self._ask = _NO_BID, _NO_ASK
+        self._best_bid: Level | None = None
+        self._best_ask: Level | None = None
         self._fill((), ())
 
     @property
@@ -93,7 +97,9 @@ class Book:
                 levels = self._bids
                 if lots:
                     if ticks not in levels:
-                        _enter(self._bid_keys, -ticks, levels, -1)
+                        if len(self._bid_keys) > self._keys_max:
+                            self._sweep()
+                        heappush(self._bid_keys, -ticks)
                     levels[ticks] = lots
                     if ticks >= self._bid:
                         self._bid, self._best_bid = ticks, (ticks, lots)
@@ -103,7 +109,9 @@ class Book:
                 levels = self._asks
                 if lots:
                     if ticks not in levels:
-                        _enter(self._ask_keys, ticks, levels, 1)
+                        if len(self._ask_keys) > self._keys_max:
+                            self._sweep()
+                        heappush(self._ask_keys, ticks)
                     levels[ticks] = lots
                     if ticks <= self._ask:
                         self._ask, self._best_ask = ticks, (ticks, lots)
@@ -126,32 +134,26 @@ class Book:
     def _fill(self, bids: Levels, asks: Levels) -> None:
         self._bids = {ticks: lots for ticks, lots in bids if lots}
         self._asks = {ticks: lots for ticks, lots in asks if lots}
-        self._bid_keys = sorted(-ticks for ticks in self._bids)
-        self._ask_keys = sorted(self._asks)
+        self._sweep()
         self._find_bid()
         self._find_ask()
 
+    def _sweep(self) -> None:
+        """Forget keys of levels that have gone: one that comes and goes far from the best leaves a key each time."""
+        self._bid_keys = sorted(-ticks for ticks in self._bids)
+        self._ask_keys = sorted(self._asks)
+        self._keys_max = 2 * max(len(self._bids), len(self._asks)) + KEYS_SPARE
+
     def _find_bid(self) -> None:
-        key = _lowest(self._bid_keys, self._bids, -1)
-        self._bid = _NO_BID if key is None else -key
-        self._best_bid = None if key is None else (-key, self._bids[-key])
+        keys, levels = self._bid_keys, self._bids
+        while keys and -keys[0] not in levels:
+            heappop(keys)
+        self._bid = -keys[0] if keys else _NO_BID
+        self._best_bid = (self._bid, levels[self._bid]) if keys else None
 
     def _find_ask(self) -> None:
-        key = _lowest(self._ask_keys, self._asks, 1)
-        self._ask = _NO_ASK if key is None else key
-        self._best_ask = None if key is None else (key, self._asks[key])
-
-
-def _enter(keys: list[int], key: int, levels: dict[int, int], sign: int) -> None:
-    """Note the key of a level that is about to be."""
-    # A level that comes and goes far from the best price leaves a key each time.
-    if len(keys) >= 2 * len(levels) + HEAP_SPARE:
-        keys[:] = sorted(ticks * sign for ticks in levels)
-    heappush(keys, key)
-
-
-def _lowest(keys: list[int], levels: dict[int, int], sign: int) -> int | None:
-    """The lowest key that still has a level; those before it go."""
-    while keys and keys[0] * sign not in levels:
-        heappop(keys)
-    return keys[0] if keys else None
+        keys, levels = self._ask_keys, self._asks
+        while keys and keys[0] not in levels:
+            heappop(keys)
+        self._ask = keys[0] if keys else _NO_ASK
+        self._best_ask = (self._ask, levels[self._ask]) if keys else None

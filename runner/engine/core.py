@@ -35,6 +35,7 @@ SIGN_WITHIN = 5 * SECOND  # from the intent to the signature; after that it is p
 ONCE_WITHIN = 30 * SECOND
 RETRY_BLOCKED = 50 * MILLISECOND
 
+_MARKET_NEWS = frozenset({events.BookDelta, events.PublicTrade, events.StreamAlive})
 _UNRESOLVED = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN, OrderState.CANCELLING})
 
 
@@ -65,6 +66,9 @@ class Engine:
         self._tick_at = 0
         self._ticked_at: int | None = None
         self._caused = False  # something happened that the file wants a tick for
+        self._was_ready = False
+        self._wake_at: int | None = None
+        self._idle = Output()
         self._once_by: int | None = None
         self._once_placed: set[str] = set()
         self._free = 0
@@ -88,13 +92,25 @@ class Engine:
 
     def handle(self, event: Event) -> Output:
         """Take one event; everything it leads to, and when to wake next."""
-        now, out = event.time, Effects()
+        now, out, kind = event.time, Effects(), type(event.what)
         if self.phase == "stopped":
             return Output()
-        self._handlers[type(event.what)](event.what, now, out)
+        self._handlers[kind](event.what, now, out)
         if not self.markets:
             return out.output(None)
-        return out.output(self._step(event.number, now, out))
+        if kind in _MARKET_NEWS and self._nothing_follows(now, out):
+            return self._idle
+        self._wake_at = self._step(event.number, now, out)
+        self._idle = Output(wake_at=self._wake_at)
+        return out.output(self._wake_at)
+
+    def _nothing_follows(self, now: int, out: Effects) -> bool:
+        """Most market news change no decision: no tick is due by them, and nothing else is due yet."""
+        if out.notes or not self._was_ready or self._wake_at is None or now >= self._wake_at:
+            return False
+        caused = self._caused
+        self._causes()
+        return self._caused == caused
 
     def _step(self, number: int, now: int, out: Effects) -> int | None:
         """Everything that follows from an event, whatever it was; returns when to wake next."""
@@ -188,7 +204,7 @@ class Engine:
         self._begin_stop("error", EXIT_UNPROVEN, f"the journal cannot be written: {what.reason}", now, out)
 
     def _stop_requested(self, what: events.StopRequested, now: int, out: Effects) -> None:
-        self._begin_stop(what.by, what.exit_code, what.by, now, out)
+        self._begin_stop(what.by, what.exit_code, what.reason or what.by, now, out)
 
     def _begin_stop(self, by: str, exit_code: int, reason: str, now: int, out: Effects) -> None:
         """Close the gate. It does not open again; a worse reason only changes how the run ends."""
@@ -347,12 +363,13 @@ class Engine:
 
     def _next_wake(self, now: int, mend_at: int | None) -> int | None:
         times = [at for at in (self.account.next_at(), mend_at) if at is not None]
+        self._was_ready = self._ready(now)
         if self.stop is not None:
             times.append(self.stop.next_at(self.account, now, self._offset))
         else:
             if self._once_by is not None:
                 times.append(self._once_by)
-            elif self._ready(now):
+            elif self._was_ready:
                 times.append(self._tick_at)
                 if self._caused and self._ticked_at is not None:
                     times.append(self._ticked_at + self.settings.tick.at_most_every)

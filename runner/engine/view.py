@@ -7,14 +7,32 @@ be written to.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from msgspec import Struct
 
 from runner.model.event import PublicTrade
 from runner.model.market import Market
 from runner.model.order import Fill, Order, OrderState, Side
+
+if TYPE_CHECKING:
+    from functools import cached_property
+else:
+
+    class cached_property:  # noqa: N801 - it stands in for the one of functools, which takes a lock each time
+        """Computed on first use, then an attribute like any other."""
+
+        def __init__(self, compute: Any) -> None:
+            self._compute = compute
+            self.__doc__ = compute.__doc__
+
+        def __set_name__(self, owner: type, name: str) -> None:
+            self._name = name
+
+        def __get__(self, view: Any, owner: type) -> Any:
+            value = vars(view)[self._name] = self._compute(view)
+            return value
+
 
 BookState = Literal["empty", "live", "gap"]
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from runner.model.command import Command, ListOrders, ListTrades, ReadBalances, ReadOrder
 from runner.model.event import OrdersListed, TradesListed
+from runner.model.ids import parse_client_id
 from runner.model.order import Order, OrderRow
 from runner.model.settings import MILLISECOND, SECOND
 
@@ -300,9 +301,14 @@ class Watch:
 
 
 def _candidate(row: OrderRow, order: Order, known: set[int]) -> bool:
-    """A row that could be the order, should the venue have lost or bent the client id."""
+    """A row that could be the order, should the venue have lost or bent the client id.
+
+    One that carries the whole id of another order of ours is that order.
+    """
+    bears_another = row.client_id not in (None, order.client_id) and parse_client_id(row.client_id or "") is not None
     return (
         row.id not in known
+        and not bears_another
         and row.id > order.id_floor
         and row.market == order.market
         and row.side is order.side

@@ -230,10 +230,14 @@ class JournalFailed(Struct, frozen=True, tag=True):
 
 
 class StopRequested(Struct, frozen=True, tag=True):
-    """`by`: `signal`, `time` (run.for), `command`, `error`; `exit_code` is how the run should end if all is well."""
+    """`by`: `signal`, `time` (run.for), `command`, `error`; `exit_code` is how the run should end if all is well.
+
+    `reason` is a sentence for the user where `by` alone does not say what is wrong.
+    """
 
     by: str
     exit_code: int = 0
+    reason: str = ""
 
 
 class Advanced(Struct, frozen=True, tag=True):

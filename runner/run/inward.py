@@ -64,6 +64,7 @@ class Inward:
 
     def _refused(self, item: Refused) -> Iterator[What]:
         body = item.body[:200].decode(errors="replace")
-        yield StreamDown(item.stream, f"handshake refused: {item.status} {body}".rstrip())
+        refusal = f"{item.status} {body}".rstrip()
+        yield StreamDown(item.stream, f"handshake refused: {refusal}")
         if item.stream == "private" and item.status in REFUSED_FOR_GOOD and "authz.nonce_expired" not in body:
-            yield StopRequested("credentials", EXIT_CREDENTIALS)
+            yield StopRequested("credentials", EXIT_CREDENTIALS, f"the venue refused the credentials: {refusal}")

@@ -7,6 +7,7 @@ how the run ends. Source: design sections 8 and 11; orders.md rules 24 to 27; wi
 import os
 import random
 import signal
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -221,6 +222,8 @@ def _start_streams(
 
 async def _signals(sender: MemoryObjectSendStream[Item], clock: Clock) -> None:
     """The first SIGINT or SIGTERM stops the run in order, a second one at once."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # signals are the main thread's; who runs us elsewhere has other means
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         stopping = False
         async for number in signals:
@@ -240,7 +243,8 @@ async def _begin_in_time(engine: Engine, sender: MemoryObjectSendStream[Item], c
     """REST answered, but the streams or the account never came: that is a venue one cannot reach."""
     await anyio.sleep(BEGIN_WITHIN_S)
     if engine.phase == "starting":
-        await sender.send(Observed(StopRequested("unreachable", EXIT_UNREACHABLE), clock.now()))
+        reason = f"the venue answers, but its streams and the account were not complete within {BEGIN_WITHIN_S:.0f} s"
+        await sender.send(Observed(StopRequested("unreachable", EXIT_UNREACHABLE, reason), clock.now()))
 
 
 # Beginnings ------------------------------------------------------------------------------------------------

@@ -15,10 +15,11 @@ from runner.simulation.dice import Dice, seed_state
 from runner.simulation.exchange import SECOND, Exchange
 from runner.simulation.markets import Listing
 from runner.simulation.matching import MatchingBook
-from runner.simulation.records import Member, Order
+from runner.simulation.records import Member
 
 BPS = 1e-4
 REACH_MAX = 4.0
+"""No taker goes further than this many times the mean."""
 
 
 class Temper(Struct, frozen=True):
@@ -95,7 +96,7 @@ class Crowd:
         elif self._dice.uniform() * 2 * self._temper.orders > book.level_count(side):
             self._quote(exchange, side)
         else:
-            self._withdraw(exchange, book, side)
+            self._withdraw(exchange, side)
 
     def _sweep(self, exchange: Exchange, book: MatchingBook, side: Side) -> None:
         """Buy or sell at the market, a part of what rests within reach."""
@@ -112,11 +113,9 @@ class Crowd:
         best = exchange.book(self._market.id).best(side.opposite)
         if best is not None and side.sign * (best - ticks) <= 0:
             ticks = best - side.sign  # makers do not cross
-        order = self._place(exchange, side, int(self._lots * self._dice.between(0.2, 1.8)), max(1, ticks))
-        if order is not None:
-            self._resting[side].append(order.id)
+        self._place(exchange, side, int(self._lots * self._dice.between(0.2, 1.8)), max(1, ticks))
 
-    def _withdraw(self, exchange: Exchange, book: MatchingBook, side: Side) -> None:
+    def _withdraw(self, exchange: Exchange, side: Side) -> None:
         """Cancel a random order that still rests."""
         ids = self._resting[side]
         while ids:
@@ -127,14 +126,16 @@ class Crowd:
                 exchange.cancel(order, at_once=True)
                 return
 
-    def _place(self, exchange: Exchange, side: Side, lots: int, ticks: int | None) -> Order | None:
+    def _place(self, exchange: Exchange, side: Side, lots: int, ticks: int | None) -> None:
         member = self._dice.choice(self._members).id
         volume = self._market.quantity(max(lots, self._lots_min))
         price = None if ticks is None else self._market.price(ticks)
         try:
-            return exchange.create(member, self._market, side, volume, price, at_once=True)
+            order = exchange.create(member, self._market, side, volume, price, at_once=True)
         except OrderRefused:  # too poor, or the other side is gone: somebody else will be luckier
-            return None
+            return
+        if ticks is not None:
+            self._resting[side].append(order.id)
 
     def _wander(self, now: int) -> None:
         elapsed = (now - self._moved) / SECOND

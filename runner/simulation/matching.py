@@ -156,10 +156,6 @@ class MatchingBook:
     def level_count(self, side: Side) -> int:
         return len(self._sides[side].keys)
 
-    def holds(self, order_id: int, side: Side, ticks: int) -> bool:
-        level = self._sides[side].levels.get(ticks)
-        return level is not None and order_id in level.orders
-
 
 def _reaches(order: Arrival, ticks: int) -> bool:
     if order.ticks is None:

@@ -343,6 +343,15 @@ def test_a_closed_connection_hears_nothing() -> None:
     assert session.outgoing == deque()
 
 
+def test_one_who_leaves_does_not_take_the_others_along() -> None:
+    client = Client()
+    stays, leaves = client.stream(BOOK), client.stream(BOOK)
+    client.server.receive(leaves, json.dumps({"event": "unsubscribe", "streams": [BOOK]}), client.now)
+    texts(stays)
+    client.place("buy", "10", "0.000001")
+    assert messages(stays) == [{BOOK: {"bids": ["0.000001", "10.0"], "sequence": 2}}]
+
+
 @given(
     st.lists(st.text(max_size=40) | st.sampled_from(['{"event":"subscribe","streams":["a.b"]}', "ping"]), max_size=5)
 )

@@ -115,3 +115,10 @@ def test_nobody_trades_worse_than_his_price(asks: list[tuple[int, int]], lots: i
     prices = [match.ticks for match in book.submit(Arrival(len(asks), Side.BUY, ticks, lots)).matches]
     assert prices == sorted(prices)  # best first
     assert all(price <= ticks for price in prices)
+
+
+def test_money_that_is_just_enough_is_enough() -> None:
+    for funds, left in ((50, 0), (49, 5)):
+        book = MatchingBook()
+        book.submit(Arrival(1, Side.SELL, 10, 5))
+        assert book.submit(Arrival(2, Side.BUY, None, 5, funds)).left == left

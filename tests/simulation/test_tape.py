@@ -110,6 +110,12 @@ def test_the_last_day(flow: list[tuple[int, int, int]], later: int) -> None:
     assert tape.last_ticks == trades[-1].ticks
 
 
+def test_the_day_moves_on_in_whole_minutes() -> None:
+    tape, _, _ = taped([(0, 5, 1)])
+    assert tape.day(START + 24 * 3600 - 1) is not None
+    assert tape.day(START + 24 * 3600) is None
+
+
 def test_nothing_traded_yet() -> None:
     tape = Tape()
     assert tape.candles(1, START, time_from=None, time_to=None, limit=30) == []

@@ -64,9 +64,8 @@ class Hub:
     def close(self, session: Session) -> None:
         """Forget a session. Closing twice is harmless."""
         self._sessions.pop(session, None)
-        for name in session.streams:
-            self._listeners.get(name, {}).pop(session, None)
-        session.streams.clear()
+        for name in list(session.streams):
+            self._leave(session, name)
         if session.member is not None:
             self._members.get(session.member, {}).pop(session, None)
 
@@ -114,19 +113,25 @@ class Hub:
 
     def _unsubscribe(self, session: Session, names: Iterable[str]) -> None:
         for name in names:
-            session.streams.pop(name, None)
-            self._listeners.get(name, {}).pop(session, None)
+            self._leave(session, name)
         _confirm(session, "unsubscribed")
+
+    def _leave(self, session: Session, name: str) -> None:
+        session.streams.pop(name, None)
+        listeners = self._listeners.get(name, {})
+        listeners.pop(session, None)
+        if not listeners:
+            self._listeners.pop(name, None)  # names are the clients' own inventions: they must not pile up
 
     # What the exchange says ------------------------------------------------------------------------------
 
     def heard(self, stream: str) -> bool:
         """Whether anybody listens to a public stream."""
-        return bool(self._listeners.get(stream))
+        return stream in self._listeners
 
     def heard_streams(self) -> list[str]:
         """Names of all public streams that anybody listens to."""
-        return [name for name, sessions in self._listeners.items() if sessions]
+        return list(self._listeners)
 
     def present(self, member: int) -> bool:
         """Whether the member has a private connection."""

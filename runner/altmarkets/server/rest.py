@@ -1,6 +1,6 @@
 """The way of a request: gateway, signature, route, level, parameters, endpoint. Source: wire reference 1, 2.3, 7."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from runner.altmarkets.server import private, public
 from runner.altmarkets.server.answers import TEXT, Answer, Ask, Profile, Refused
@@ -132,5 +132,5 @@ def _fits(pattern: str, path: str) -> bool:
 
 
 def _variable(pattern: str, path: str) -> str:
-    parts: Sequence[str] = pattern.split("/")
+    parts = pattern.split("/")
     return path.split("/")[parts.index("*")] if "*" in parts else ""
