@@ -63,6 +63,7 @@ class Engine:
         self._state = State()
         self._state_text = ""
         self._wanted: dict[str, Target] = {}
+        self._began = 0
         self._tick_at = 0
         self._ticked_at: int | None = None
         self._caused = False  # something happened that the file wants a tick for
@@ -122,7 +123,7 @@ class Engine:
             account.trouble = None
         if self.stop is None and self._tick_due(now):
             self._tick(number, now, out)
-        elif self.stop is None and self._once_by is not None:
+        if self.stop is None and self._once_by is not None:
             self._see_through(number, now, out)
         if self.stop is None:
             self._protect(now)
@@ -141,7 +142,7 @@ class Engine:
         self.strategy = build(self._strategy_type, what.settings.params)
         self._slots = frozenset(self.strategy.slots())
         self._state = self.strategy.initial_state()
-        self._tick_at = now
+        self._tick_at = self._began = now
 
     def _take_restored(self, what: events.Restored, _now: int, out: Effects) -> None:
         self._restored = what
@@ -357,7 +358,11 @@ class Engine:
             orders.want_gone(order, "book too old", now)
 
     def _fresh(self, symbol: str, now: int) -> bool:
-        return now - self.feeds.by_symbol[symbol].heard_at <= self.settings.limits.max_book_age
+        return now <= self._fresh_until(symbol)
+
+    def _fresh_until(self, symbol: str) -> int:
+        """A book that was never heard of is as old as the run: orders left by the last one get that long."""
+        return max(self.feeds.by_symbol[symbol].heard_at, self._began) + self.settings.limits.max_book_age
 
     # When next --------------------------------------------------------------------------------------------
 
@@ -374,7 +379,7 @@ class Engine:
                 if self._caused and self._ticked_at is not None:
                     times.append(self._ticked_at + self.settings.tick.at_most_every)
             times += [
-                self.feeds.by_symbol[order.market].heard_at + self.settings.limits.max_book_age + 1
+                self._fresh_until(order.market) + 1
                 for order in self.account.orders.live()
                 if self._fresh(order.market, now)
             ]

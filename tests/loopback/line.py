@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio.to_thread
 import msgspec
+from msgspec import structs
 
 from benchmarks.peer import Account, Agreement, Balance, Opened, compare
 from runner.altmarkets.server import Server
@@ -54,10 +55,13 @@ def spec_of(text: str) -> RunSpec:
     return found
 
 
-async def run_here(text: str, state: Path, opened: Opened | None = None) -> Ended:
-    """Run a strategy file in this event loop, its journal below `state`."""
+async def run_here(text: str, state: Path, opened: Opened | None = None, *, settle: int | None = None) -> Ended:
+    """Run a strategy file in this event loop, its journal below `state`. `settle`: see `Settings`."""
     environment = {"RUNNER_STATE_DIR": str(state)} | (opened.environment if opened else {})
-    return await run(spec_of(text), Options(), environment)
+    spec = spec_of(text)
+    if settle is not None:
+        spec = structs.replace(spec, settings=structs.replace(spec.settings, settle=settle))
+    return await run(spec, Options(), environment)
 
 
 @asynccontextmanager
@@ -96,9 +100,18 @@ def journal_in(state: Path) -> Path:
 
 def notes_in(state: Path) -> list[tuple[str, dict[str, Any]]]:
     """What the run noted, in order: name and facts."""
+    rows = _query(state, "SELECT what, facts FROM notes ORDER BY id")
+    return [(what, msgspec.json.decode(facts)) for what, facts in rows]
+
+
+def orders_in_state(state: Path, name: str) -> list[str]:
+    """Client ids of the orders in a state, as the journal has it now."""
+    return [client_id for (client_id,) in _query(state, "SELECT client_id FROM orders WHERE state = ?", name)]
+
+
+def _query(state: Path, statement: str, *values: str) -> list[tuple[Any, ...]]:
     connection = sqlite3.connect(journal_in(state))
     try:
-        rows = connection.execute("SELECT what, facts FROM notes ORDER BY id").fetchall()
+        return connection.execute(statement, values).fetchall()
     finally:
         connection.close()
-    return [(what, msgspec.json.decode(facts)) for what, facts in rows]

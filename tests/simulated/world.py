@@ -117,6 +117,10 @@ class World:
         self.finish: Finish | None = None
         self.ambiguous = 0
         self.crashes = 0
+        self.engine_probe = True  # whether the venue proved that it enforces the nonce window
+        self.deaf: set[str] = set()  # creates whose answer and news do not come back
+        self.lost: set[str] = set()  # creates that never arrive
+        self._paused: set[str] = set()
         self._heap: list[tuple[int, int, int, Callable[[], None]]] = []
         self._count = 0
         self._life = 0  # a crash ends all that was on its way to the runner
@@ -143,7 +147,7 @@ class World:
             self.journal.restore(),
             MarketsRead(tuple(self.markets.values())),
             ClockRead(0, 0),
-            NonceWindowProbed(enforced=True),
+            NonceWindowProbed(enforced=self.engine_probe),
         ):
             self.deliver(what)
         for stream in ("private", "public"):
@@ -230,10 +234,20 @@ class World:
         self.deliver(StreamDown("private" if stream == "private" else "public", "cut"))
         self._later(1.0, lambda: self._connect(stream))
 
+    def pause(self, stream: str) -> None:
+        """A half-open line: nothing comes, and nobody says so."""
+        self._paused.add(stream)
+
+    def resume(self, stream: str) -> None:
+        self._paused.discard(stream)
+        self.drop(stream)
+
     def _collect(self) -> None:
         """What the server has to say goes on its way; order within a socket is kept."""
         for stream, session in list(self._sessions.items()):
-            if session.outgoing:
+            if session.outgoing and stream in self._paused:
+                session.outgoing.clear()
+            elif session.outgoing:
                 texts = list(session.outgoing)
                 session.outgoing.clear()
                 codec = self._codecs[stream]
@@ -300,7 +314,8 @@ class World:
                 self.deliver(NotSent(command.client_id, "too late"))
                 return
             self.deliver(Sent(command.client_id, nonce))
-        if self.dice.random() < self.faults.request_lost:
+        unlucky = isinstance(command, Place) and command.client_id in self.lost
+        if unlucky or self.dice.random() < self.faults.request_lost:
             self._lose(command)
             return
         delay = self._latency()
@@ -317,7 +332,7 @@ class World:
         headers = {**self._headers(nonce), "content-type": "application/json", "user-agent": "test"}
         reply = self.server.request(request.method, target, headers, request.body or b"", self.now)
         self._collect()
-        if life != self._life:
+        if life != self._life or (isinstance(command, Place) and command.client_id in self.deaf):
             return
         if self.dice.random() < self.faults.answer_lost:
             self._lose(command)
