@@ -255,6 +255,15 @@ class Watch:
         search.due = now
         return not search.windows and self._round_ended(search, order, now)
 
+    def asked(self, query: int) -> str:
+        """What a request that is out is about, for the reader."""
+        for name, chore in self._chores.items():
+            if chore.query == query:
+                return name
+        if query in self._reads:
+            return "order"
+        return "look-up" if self.searching(query) is not None else "an earlier question"
+
     def searching(self, query: int) -> str | None:
         """The client id that a look-up's query is about."""
         return next((search.name for search in self._look_ups.values() if search.query == query), None)

@@ -50,6 +50,7 @@ from runner.run.venue import Knowledge, Unreachable, learn, nonce_window_enforce
 
 INBOX_ITEMS = 1024
 BEGIN_WITHIN_S = 60.0
+SEEDS = 1_000_000  # as many sandboxes there are when the file names none: `connector.seed` brings one of them back
 OFFSET_MAX = 4 * SECOND  # the nonce window is 5 s: beyond this, requests begin to be refused
 
 EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_UNREACHABLE, EXIT_UNPROVEN, EXIT_ANOTHER = 3, 4, 5, 7, 8
@@ -263,8 +264,8 @@ async def _site(spec: RunSpec, environment: Mapping[str, str], clock: Clock, run
             f"{spec.file}: the public hosts of Altmarkets are gone; use `venue: sandbox`, or give the rest_url and "
             "stream_url of another OpenDAX deployment",
         )
-    seed = str(spec.connector.seed) if spec.connector.seed is not None else run_id
-    async with embedded(seed, clock) as (venue_up, key):
+    seed = spec.connector.seed if spec.connector.seed is not None else random.SystemRandom().randrange(SEEDS)
+    async with embedded(str(seed), clock) as (venue_up, key):
         yield Site(
             f"sandbox (seed {seed})",
             venue_up.rest_url,
