@@ -98,16 +98,17 @@ async def _orders(opened: Opened, folder: Path) -> list[int]:
     clock, bucket = Clock(), Bucket(1_000_000)
     outboxes = {"public": Outbox(), "private": Outbox()}
     sender, receiver = anyio.create_memory_object_stream[Item](1024)
+    doubt, doubts = anyio.create_memory_object_stream[None](1)
     spent: list[int] = []
     with Journal.open(folder / "path.sqlite3", now=clock.now(), name=NAME, tag=TAG) as journal:
         async with TimedRest(opened.rest_url, Credentials(opened.api_key, opened.secret_key), clock) as rest:
             rest.left_at = []
-            known = await learn(rest, clock)
+            known = await learn(rest, clock, bucket)
             markets = {market.symbol: market for market in known.markets}
             engine, inward = Engine(OneMore), Inward(markets, ["ROGER-BTC"])
             audit = Audit(engine, run="path", name=NAME, venue=opened.rest_url, now=clock.now())
-            async with anyio.create_task_group() as tasks, sender, receiver:
-                gateway = LiveGateway(rest, bucket, markets, clock, sender, tasks)
+            async with anyio.create_task_group() as tasks, sender, receiver, doubt, doubts:
+                gateway = LiveGateway(rest, bucket, markets, clock, sender, tasks, doubt)
                 consumer = Consumer(engine, inward, gateway, journal, bucket, outboxes, clock, audit)
                 policy = TickPolicy(every=3600 * SECOND, when=("book",), at_most_every=0)
                 settings = Settings(name=NAME, tag=TAG, markets=("ROGER-BTC",), strategy="one_more", tick=policy)
