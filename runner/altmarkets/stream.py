@@ -47,6 +47,9 @@ PUBLIC_PATH = "/public/"
 PRIVATE_PATH = "/private/?stream=order&stream=trade&stream=balance"
 """Path and query below the stream URL. Not percent-encoded: the venue reads the query raw."""
 
+HEARTBEAT = "global.tickers"
+"""Comes about every 5 s: it proves that the line lives where a market is quiet (reference 6.3)."""
+
 PRIVATE_REQUIRED = ("order", "trade")  # balances can be polled
 _PRIVATE_UNUSED = frozenset({"deposit_address"})
 
@@ -65,7 +68,7 @@ class PublicStream:
         self._faults = _Faults("public")
         self._feeds = {symbol: _Feed(known[symbol], self._faults) for symbol in dict.fromkeys(symbols)}
         self._by_name = {name: feed for feed in self._feeds.values() for name in feed.names}
-        self._texts = _messages("subscribe", list(self._by_name))
+        self._texts = _messages("subscribe", [*self._by_name, HEARTBEAT])
         # One confirmation greets the connection, one answers each message.
         self._control = _Control("public", tuple(self._by_name), 1 + len(self._texts), self._faults)
         # How a frame begins says which feed it is for; an only feed finds out by itself whether it is.
@@ -107,6 +110,8 @@ class PublicStream:
 
     def _read(self, text: bytes | str, found: list[What]) -> None:
         for name, body in self._control.read(text, found):
+            if name == HEARTBEAT:
+                continue
             feed = self._by_name.get(name.removesuffix(".ob-snap") + ".ob-inc" if name.endswith(".ob-snap") else name)
             if feed is None:
                 self._faults.tell("unknown stream", f"a message of stream {shown(name)}, not asked for", found)

@@ -324,7 +324,8 @@ def test_subscriptions_name_every_stream_once_in_messages_the_venue_takes(count:
     markets = [_market(number) for number in range(count)]
     texts = PublicStream(markets, [market.symbol for market in markets]).subscriptions()
     names = [name for text in texts for name in json.loads(text)["streams"]]
-    assert sorted(names) == sorted(f"{m.id}.{kind}" for m in markets for kind in ("ob-inc", "trades"))
+    wanted = [f"{m.id}.{kind}" for m in markets for kind in ("ob-inc", "trades")]
+    assert sorted(names) == sorted([*wanted, "global.tickers"])
     assert len(names) == len(set(names))
     assert all(len(text.encode()) <= MESSAGE_BYTES_MAX for text in texts)
     assert {json.loads(text)["event"] for text in texts} == {"subscribe"}
