@@ -394,3 +394,14 @@ def test_no_new_order_while_the_private_stream_is_down() -> None:
     assert each.engine.ticks == ticks
     each.run_for(5)
     assert each.engine.ticks > ticks
+
+
+def test_a_quiet_market_is_not_a_frozen_one() -> None:
+    """The book does not move, the venue's tickers come every five seconds: orders stay, ticks go on."""
+    each = world(book_age=8 * SECOND)
+    each.run_for(10)
+    each.still = True
+    ticks = each.engine.ticks
+    each.run_for(60)
+    assert each.engine.ticks > ticks + 50
+    assert len(places(each)) == 2

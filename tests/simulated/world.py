@@ -120,6 +120,7 @@ class World:
         self.engine_probe = True  # whether the venue proved that it enforces the nonce window
         self.deaf: set[str] = set()  # creates whose answer and news do not come back
         self.lost: set[str] = set()  # creates that never arrive
+        self.still = False  # nobody trades or quotes in any market: only the venue's own clockwork speaks
         self._paused: set[str] = set()
         self._heap: list[tuple[int, int, int, Callable[[], None]]] = []
         self._count = 0
@@ -248,7 +249,7 @@ class World:
             if session.outgoing and stream in self._paused:
                 session.outgoing.clear()
             elif session.outgoing:
-                texts = list(session.outgoing)
+                texts = [text for text in session.outgoing if not (self.still and ".ob-inc" in text)]
                 session.outgoing.clear()
                 codec = self._codecs[stream]
                 self._later(0.005, lambda s=stream, c=codec, t=texts: self._receive(s, c, t))
