@@ -211,9 +211,9 @@ class Account:
 
     def _balances_read(self, what: events.BalancesRead, now: int, _out: Effects) -> None:
         self._answered(what.query)
-        asked_at = self.watch.balances_read(what.query, now)
-        if asked_at is not None:
-            self.funds.read(what.rows, asked_at)
+        everything = self.watch.balances_read(what, now)
+        if everything is not None:
+            self.funds.read(everything.rows, everything.asked_at)
 
     def _query_failed(self, what: events.QueryFailed, now: int, out: Effects) -> None:
         asked = self.watch.asked(what.query)

@@ -34,8 +34,8 @@ class Quote(Struct, frozen=True):
 
     `price` is quote per base, or `"market"`; `quantity` is base. `market` is a symbol (`ROGER-BTC`), by default
     the first of the file. `repeat=False`: not placed again once it had a fill. `parent=(name, total)`: the sum of
-    what is filled and open over every quote of that parent never exceeds `total` base. `post_only`: our gate refuses it if it
-    would trade at once with the book as we see it; the venue itself knows no such order.
+    what is filled and open over every quote of that parent never exceeds `total` base. `post_only`: our gate refuses
+    it if it would trade at once with the book as we see it; the venue itself knows no such order.
     """
 
     slot: str

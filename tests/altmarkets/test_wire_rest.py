@@ -113,7 +113,7 @@ def test_the_other_requests() -> None:
 
     assert shown(Cancel(5003, NAME)) == ("POST", "/market/orders/5003/cancel", {})
     assert shown(ReadOrder(1, 5003)) == ("GET", "/market/orders/5003", {})
-    assert shown(ReadBalances(1)) == ("GET", "/account/balances", {"limit": "1000"})
+    assert shown(ReadBalances(1, 2)) == ("GET", "/account/balances", {"limit": "1000", "page": "2"})
     trades = {"limit": "1000", "page": "2", "order_by": "asc", "time_from": "17"}
     assert shown(ListTrades(1, 17, 2)) == ("GET", "/market/trades", trades)
     window = {"limit": "1000", "page": "1", "order_by": "desc", "time_from": "17", "time_to": "19"}
