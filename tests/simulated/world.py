@@ -52,7 +52,7 @@ from runner.model.market import Market
 from runner.model.order import Fill, Order
 from runner.model.settings import MILLISECOND, SECOND, Settings
 from runner.simulation.faults import switch_text
-from runner.simulation.markets import SANDBOX_MARKETS
+from runner.simulation.markets import SANDBOX_LISTINGS, SANDBOX_MARKETS, Listing
 from runner.simulation.sandbox import Sandbox, sandbox
 
 START = 1_700_000_000 * SECOND
@@ -101,11 +101,19 @@ class Remembered:
 class World:
     """One exchange, and one runner on it that may crash and come back."""
 
-    def __init__(self, seed: str, settings: Settings, strategy: type[Strategy], faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        seed: str,
+        settings: Settings,
+        strategy: type[Strategy],
+        faults: Faults | None = None,
+        *,
+        listings: Sequence[Listing] = SANDBOX_LISTINGS,
+    ) -> None:
         self.now = START
         self.dice = random.Random(seed)
         self.faults = faults or Faults()
-        self.grown: Sandbox = sandbox(seed, self.now)
+        self.grown: Sandbox = sandbox(seed, self.now, listings=listings)
         self.server = Server(self.grown.exchange)
         self.settings = settings
         self.strategy = strategy

@@ -98,10 +98,10 @@ def created_within(created: int, time_from: int | None, time_to: int | None) -> 
 
 
 def known_market(ask: Ask, code: str) -> Market | None:
-    """The market of a filter, None without one. An unknown one adds the code."""
+    """The market of a filter, None without one. An unknown or disabled one adds the code (wire reference 5.2)."""
     market_id = ask.read.text("market")
     market = None if market_id is None else ask.exchange.market(market_id)
-    if market_id is not None and market is None:
+    if market_id is not None and (market is None or not market.enabled):
         ask.read.errors.append(code)
     return market
 
