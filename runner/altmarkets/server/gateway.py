@@ -135,8 +135,8 @@ class Gateway:
         return reply
 
     def _over_the_limit(self, call: Call, kind: str, now: int) -> Reply | None:
-        limit = self._faults.holds("rate_limit", now)
-        if limit is None or not self._faults.strikes("rate_limit", now, kind):
+        limit = self._faults.strikes("rate_limit", now, kind)
+        if limit is None:
             return None
         requests, per = limit.value
         recent = self._recent.setdefault(call.headers.get("x-auth-apikey", ""), deque())
