@@ -20,10 +20,10 @@ from runner.model.order import Side
 from runner.simulation.accounts import Accounts, InsufficientBalance
 from runner.simulation.admission import OrderRefused, market_buy_lock, on_grid, required
 from runner.simulation.database import Database
-from runner.simulation.faults import Switchboard
 from runner.simulation.feed import BalanceChanged, BookPublisher, FeedEvent, OrderChanged, Traded
 from runner.simulation.matching import Arrival, LevelChange, Match, MatchingBook
 from runner.simulation.records import ApiKey, Member, Order, OrderState, Trade, Transfer
+from runner.simulation.switchboard import Switchboard
 from runner.simulation.tape import Tape
 
 MILLISECOND = 1_000_000

@@ -9,10 +9,11 @@ from runner.model.order import Side
 from runner.simulation.crowd import Temper
 from runner.simulation.database import MEMORY
 from runner.simulation.exchange import MILLISECOND, SECOND, Behaviour
-from runner.simulation.faults import FAULTS, REQUESTS, FaultProblem, Switch, Switchboard, concerns, switch, switch_text
+from runner.simulation.faults import FAULTS, REQUESTS, FaultProblem, Switch, switch, switch_text
 from runner.simulation.markets import SANDBOX_LISTINGS
 from runner.simulation.records import OrderState
 from runner.simulation.sandbox import sandbox
+from runner.simulation.switchboard import Switchboard, concerns
 
 START = 1_700_000_000 * SECOND
 
