@@ -2,12 +2,15 @@
 
 import ipaddress
 import json
+import sys
 
 import anyio
 import click
 
+from runner.cli.check import content
 from runner.cli.exits import Exit, fail
-from runner.run.sandbox import Opened, serve
+from runner.config.problems import Problem
+from runner.run.sandbox import KINDS, CannotHappen, Opened, Plan, Planned, fault, fault_table, faults_of, serve
 
 
 def _loopback(ctx: click.Context, param: click.Parameter, host: str) -> str:
@@ -20,6 +23,22 @@ def _loopback(ctx: click.Context, param: click.Parameter, host: str) -> str:
     raise click.BadParameter(f"{host!r} is not a loopback address: the sandbox's keys are play keys; use 127.0.0.1")
 
 
+def _fault(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Planned, ...]:
+    try:
+        return tuple(map(fault, texts))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _names(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not name.isidentifier() or name in {"trader", "house"}:
+            raise click.BadParameter(f"{name!r} is not free: use letters, digits and _, and not trader or house")
+    if len(set(names)) < len(names):
+        raise click.BadParameter("each name once")
+    return names
+
+
 @click.command(name="sandbox")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on; by default a free one.")
 @click.option(
@@ -27,7 +46,31 @@ def _loopback(ctx: click.Context, param: click.Parameter, host: str) -> str:
 )
 @click.option("--host", default="127.0.0.1", show_default=True, callback=_loopback, help="A loopback address.")
 @click.option("--json", "as_json", is_flag=True, help="Say where it is in one line of JSON.")
-def command(port: int, seed: int, host: str, as_json: bool) -> None:
+@click.option(
+    "--kind", type=click.Choice(KINDS), default=KINDS[0], show_default=True, help="Which Peatio it behaves like."
+)
+@click.option("--account", "accounts", metavar="NAME", multiple=True, callback=_names, help="A further account.")
+@click.option(
+    "--fault",
+    "faults",
+    metavar="NAME[=VALUE]",
+    multiple=True,
+    callback=_fault,
+    help="Let this go wrong; also with ,for=10s ,times=3 ,chance=0.2 ,on=create behind it.",
+)
+@click.option("--faults", "file", metavar="FILE", help="A YAML list of faults with the time each begins at.")
+@click.option("--list-faults", is_flag=True, help="List everything that can go wrong, and leave.")
+def command(
+    port: int,
+    seed: int,
+    host: str,
+    as_json: bool,
+    kind: str,
+    accounts: tuple[str, ...],
+    faults: tuple[Planned, ...],
+    file: str | None,
+    list_faults: bool,
+) -> None:
     """Keep a local exchange running until Ctrl-C or SIGTERM.
 
     It speaks the same REST and WebSocket protocol as the real one, and a seeded crowd trades on it. Addresses and
@@ -37,24 +80,54 @@ def command(port: int, seed: int, host: str, as_json: bool) -> None:
     Example:
       runner sandbox --port 8080            # prints what to put into a strategy file
       runner sandbox --seed 7 --json | head -1
+      runner sandbox --fault answer=502,chance=0.1 --fault json_ping --faults storm.yml
+      curl http://127.0.0.1:8080/sandbox/control --json '{"name": "engine_restart"}'
     """
+    if list_faults:
+        click.echo(json.dumps(_table()) if as_json else "\n".join(_lines()))
+        return
+    timed = () if file is None else _timed(file)
+    plan = Plan(kind=kind, accounts=accounts, faults=(*faults, *timed))
 
     def show(opened: Opened) -> None:
         click.echo(json.dumps(_facts(opened)) if as_json else _text(opened, seed))
 
     try:
-        anyio.run(serve, str(seed), host, port, show)
+        anyio.run(serve, str(seed), host, port, show, plan)
+    except CannotHappen as problem:
+        fail(Exit.USAGE, str(problem))
     except OSError as error:
         fail(Exit.USAGE, f"cannot serve on {host} port {port}: {error.strerror or error}; choose another --port")
 
 
+def _timed(file: str) -> tuple[Planned, ...]:
+    found = faults_of(content(file), "<stdin>" if file == "-" else file)
+    wrong = [one for one in found if isinstance(one, Problem)]
+    if wrong:
+        click.echo("\n".join(map(str, wrong)), err=True)
+        sys.exit(Exit.CONFIG)
+    return tuple(one for one in found if isinstance(one, Planned))
+
+
+def _table() -> list[dict[str, str]]:
+    return [{"name": name, "value": value, "says": says} for name, value, says in fault_table()]
+
+
+def _lines() -> list[str]:
+    return [f"{name}{'=' + value if value else ''}\n    {says}" for name, value, says in fault_table()]
+
+
 def _facts(opened: Opened) -> dict[str, object]:
+    accounts = {
+        name: {"api_key": key.access_key, "secret_key": key.secret_key} for name, key in opened.accounts.items()
+    }
     return {
         "rest_url": opened.rest_url,
         "stream_url": opened.stream_url,
         "api_key": opened.credentials.access_key,
         "secret_key": opened.credentials.secret_key,
         "markets": list(opened.markets),
+        **({"accounts": accounts} if accounts else {}),
     }
 
 
@@ -73,4 +146,16 @@ To trade there, put this into a strategy file
 and this into the environment
 
   export ALTMARKETS_API_KEY={opened.credentials.access_key}
-  export ALTMARKETS_SECRET_KEY={opened.credentials.secret_key}"""
+  export ALTMARKETS_SECRET_KEY={opened.credentials.secret_key}{
+        "".join(_keys(name, key.access_key, key.secret_key) for name, key in opened.accounts.items())
+    }"""
+
+
+def _keys(name: str, access_key: str, secret_key: str) -> str:
+    variable = f"ALTMARKETS_{name.upper()}"
+    return f"""
+
+and of the account {name}, with `credentials: {name}`
+
+  export {variable}_API_KEY={access_key}
+  export {variable}_SECRET_KEY={secret_key}"""

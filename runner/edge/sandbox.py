@@ -15,10 +15,10 @@ from anyio.abc import ByteStream, SocketAttribute
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
-from runner.altmarkets.server import Reply, Server, Session
+from runner.altmarkets.server import Pending, Reply, Server, Session
 from runner.edge.clock import Clock
 from runner.edge.conversation import Conversation, Hangup, HttpRequest, phrase
-from runner.edge.network import hang_up
+from runner.edge.network import LOST, hang_up
 from runner.edge.websocket import Link, LinkClosed
 
 MESSAGE_BYTES_MAX = 512
@@ -116,17 +116,33 @@ class Doors:
         conversation = Conversation(stream)
         try:
             while not (request := await conversation.request()).wants_websocket:
-                reply = self._answer(request)
+                reply = await self._answer(request)
+                if reply.fate != "send":
+                    return await _say_nothing(stream, until_they_leave=reply.fate == "hang")
                 await conversation.reply(reply.status, reply.headers, reply.body)
         except Hangup:
             await hang_up(stream, PATIENCE_S)
         else:
             await self._serve_websocket(stream, request)
 
-    def _answer(self, request: HttpRequest) -> Reply:
+    async def _answer(self, request: HttpRequest) -> Reply:
         # HEAD is GET without the body; the conversation leaves that out.
         method = "GET" if request.method == "HEAD" else request.method
-        return self._call(lambda now: self._server.request(method, request.target, request.headers, request.body, now))
+        answer = self._call(
+            lambda now: self._server.request(method, request.target, request.headers, request.body, now)
+        )
+        if isinstance(answer, Pending):
+            answer = await self._when_ready(answer)
+        if answer.at > self._clock.now():
+            await self._clock.sleep_until(answer.at)
+        return answer
+
+    async def _when_ready(self, pending: Pending) -> Reply:
+        """The answer of a request that is held up; it is carried out by the time that is kept here, not by us."""
+        while pending.reply is None:
+            await self._clock.sleep_until(pending.due)
+            self._call(self._server.advance)
+        return pending.reply
 
     async def _serve_websocket(self, stream: ByteStream, request: HttpRequest) -> None:
         sessions: list[Session] = []
@@ -176,7 +192,7 @@ class _Listener:
         """The server was busy: there may be something to say to this client."""
         if self._session.outgoing or self._session.close_code is not None:
             self._work.set()
-        if self._writing and len(self._session.outgoing) > BACKLOG_MAX:
+        if self._session.line != "up" or (self._writing and len(self._session.outgoing) > BACKLOG_MAX):
             self._scope.cancel()
 
     async def run(self) -> None:
@@ -193,7 +209,9 @@ class _Listener:
             async with anyio.create_task_group() as tasks:
                 for work in (self._read, self._write, self._keep_alive):
                     tasks.start_soon(until_over, work)
-        if close_code is not None:
+        if self._session.line == "dead":
+            await self._link.ignore()
+        elif close_code is not None:
             await self._link.aclose(close_code)
 
     async def _read(self) -> int:
@@ -232,6 +250,13 @@ class _Listener:
                 with suppress(LinkClosed):
                     await self._link.ping()
             await anyio.sleep_until(min(ping_at, self._link.pong_at + PONG_S))
+
+
+async def _say_nothing(stream: ByteStream, *, until_they_leave: bool) -> None:
+    """The end of a connection without an answer: at once, or when the client has had enough."""
+    with suppress(anyio.EndOfStream, *LOST):
+        while until_they_leave:
+            await stream.receive()
 
 
 def _refusal(reply: Reply) -> Response:
