@@ -111,7 +111,7 @@ class Account:
     # News -------------------------------------------------------------------------------------------------
 
     def _order_news(self, what: events.OrderNews, now: int, out: Effects) -> None:
-        self._row_taken(self.orders.row(what.row, now, out), now, out)
+        self._row_taken(self.orders.row(what.row, now, out, streamed=True), now, out)
 
     def _trade_news(self, what: events.TradeNews, now: int, out: Effects) -> None:
         self.orders.trade(what.row, now, out)
@@ -128,7 +128,7 @@ class Account:
         order, why = adoption.order, adoption.why
         out.note("order.adopted", level="warning", market=order.market, client_id=order.client_id, why=why)
         if why == "late":
-            self.orders.want_gone(order, "late order", now)
+            self.orders.want_gone(self.orders.get(order.client_id) or order, "late order", now)
         elif why == "stale_journal":
             self._in_trouble(EXIT_UNPROVEN, f"the journal is an older copy: it does not know order {order.client_id}")
         elif why == "other_instance":
@@ -201,7 +201,7 @@ class Account:
         if what.row is None:
             self.orders.missing(what.order_id, now, out)
         else:
-            self.orders.read(what.row, now, out)
+            self._row_taken(self.orders.read(what.row, now, out), now, out)
 
     def _trades_listed(self, what: events.TradesListed, now: int, out: Effects) -> None:
         self._answered(what.query)

@@ -331,7 +331,7 @@ class Engine:
             {symbol: feed.book for symbol, feed in feeds.items()},
             {symbol: feed.heard_at for symbol, feed in feeds.items()},
             account.orders.may_exist(now),
-            account.orders.foreign.values(),
+            account.orders.strangers.live.values(),
             account.ledger.position,
             account.orders.parents,
             account.funds,

@@ -102,6 +102,8 @@ class Ledger:
 
     def _book_fee(self, currency: str, fee: Decimal) -> None:
         _add(self.fees, currency, fee)
+        if not self.fees[currency]:  # a provisional fee may have been in another currency: nothing of it stays
+            del self.fees[currency]
         _add(self._positions, currency, MONEY.minus(fee))
 
     # Reading ----------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from runner.engine.effects import Effects
 from runner.engine.funds import Funds
 from runner.engine.ledger import Ledger
 from runner.engine.risk import Approved
+from runner.engine.strangers import Strangers
 from runner.model.command import Cancel, FillBooked, OrderChanged, Place
 from runner.model.ids import GENERATION_MAX, client_id, parse_client_id
 from runner.model.market import Market
@@ -23,9 +24,9 @@ from runner.model.money import MONEY
 from runner.model.order import Fill, Order, OrderRow, OrderState, Role, Side, TradeRow
 from runner.model.settings import SECOND
 
-NEWS_KEPT = 10_000
 CANCEL_RETRY_FIRST = 5 * SECOND
 CANCEL_RETRY_LAST = 60 * SECOND
+STRANGER_GRACE = 2 * SECOND  # how long an answer may take to name an order that the stream told of
 FILLS_GRACE = SECOND  # how long the stream's own events may take before the order is read
 MARKET_POLL = 3 * SECOND // 2
 NONCE_WINDOW = 5 * SECOND  # W of orders.md
@@ -79,10 +80,9 @@ class Orders:
         self._by_venue: dict[int, str] = {}
         self._copies: dict[str, dict[int, _Copy]] = {}
         self._cancels: dict[str, _Cancel] = {}
-        self._early: dict[int, list[OrderRow | TradeRow]] = {}  # news of orders whose id we do not know yet
-        self._early_count = 0
         self._generations: dict[str, int] = {}
-        self.foreign: dict[int, OrderRow] = {}
+        self.strangers = Strangers()
+        self.unconfirmed: set[tuple[int, int]] = set()  # fills whose fee no `/market/trades` row has told yet
         self.highest_id = 0
         self.echo_proven = False  # the venue returned one of our client ids letter by letter
         self._reads: dict[int, int] = {}  # venue id -> when to read that order
@@ -121,10 +121,6 @@ class Orders:
 
     def known(self, order_id: int) -> bool:
         return order_id in self._by_venue
-
-    def expecting(self) -> bool:
-        """Some create of ours may have made a row whose id we do not know."""
-        return any(order.state in _UNBORN for order in self._live.values())
 
     # Beginning --------------------------------------------------------------------------------------------
 
@@ -209,21 +205,26 @@ class Orders:
 
     # News of rows and trades, in any order ----------------------------------------------------------------
 
-    def row(self, row: OrderRow, now: int, out: Effects, *, name: str | None = None) -> Adoption | None:
+    def row(
+        self, row: OrderRow, now: int, out: Effects, *, name: str | None = None, streamed: bool = False
+    ) -> Adoption | None:
         """An order of the account as the venue tells it now: from an answer, the stream, a list or a GET.
 
-        `name` is the client id when the row answers a create of ours.
+        `name` is the client id when the row answers a create of ours; the stream (`streamed`) tells no client ids.
         """
         self.highest_id = max(self.highest_id, row.id)
         name = name or self._by_venue.get(row.id) or self._ours(row)
         if name is None:
-            self._not_ours_yet(row)
+            if not streamed:
+                self.strangers.disown(row)
+            elif self.strangers.keep(row.id, row):
+                self._reads.setdefault(row.id, now + STRANGER_GRACE)
             return None
         adoption = None
         if name not in self._orders:
             adoption = self._adopt(row, name, now)
             if adoption is None:
-                self._foreign(row)
+                self.strangers.disown(row)
                 return None
         self._link(row.id, name, now, out)
         self._apply(row, name, now, out)
@@ -233,14 +234,15 @@ class Orders:
         """A trade of the account. The same trade may be told by the stream, a list and a GET."""
         name = self._by_venue.get(row.order_id) if row.order_id is not None else None
         if name is None:
-            if row.order_id is not None and row.order_id not in self.foreign and self.expecting():
-                self._keep_early(row.order_id, row)
+            if row.order_id is not None and self.strangers.keep(row.order_id, row):
+                self._reads.setdefault(row.order_id, now + STRANGER_GRACE)
             return
         order = self._orders[name]
         fill = self._ledger.book(self._fill(row, order, now))
         if fill is None:
             return
         out.changes.append(FillBooked(fill))
+        (self.unconfirmed.discard if fill.fee_final else self.unconfirmed.add)(fill.key)
         filled = self._ledger.filled_lots(name)
         grown = filled - order.filled_lots
         if not grown:
@@ -268,6 +270,7 @@ class Orders:
         """A GET says there is no such order. It was there: this proves nothing, and is asked about for ever."""
         name = self._by_venue.get(order_id)
         if name is None or name not in self._live:
+            self.strangers.drop(order_id)
             return
         out.note("order.missing", level="error", client_id=name, order_id=order_id)
         self._copies[name][order_id].state = "missing"
@@ -276,14 +279,11 @@ class Orders:
     def listed(self, rows: Iterable[OrderRow], asked_at: int, now: int) -> None:
         """A complete listing of what is at work ended. Known orders that it lacks are read one by one."""
         seen = {row.id for row in rows}
-        self.foreign = {id_: row for id_, row in self.foreign.items() if id_ in seen}
+        self.strangers.listed(seen)
         for name, order in self._live.items():
             for venue_id, copy in self._copies.get(name, {}).items():
                 if venue_id not in seen and copy.state not in _ENDED_AS and order.changed < asked_at:
                     self._reads.setdefault(venue_id, now)
-        if not self.expecting():
-            self._early.clear()
-            self._early_count = 0
 
     def forget(self, now: int) -> None:
         """Drop what ended long ago from memory; the journal keeps it."""
@@ -340,7 +340,7 @@ class Orders:
 
     def cancel_unanswered(self, order_id: int, now: int) -> None:
         """The cancel was refused or its answer lost: the order itself tells."""
-        if self._by_venue.get(order_id) in self._live:
+        if self._by_venue.get(order_id) in self._live or self.strangers.asked_for(order_id):
             self._reads.setdefault(order_id, now + SECOND)
 
     def next_at(self) -> int | None:
@@ -360,23 +360,6 @@ class Orders:
             return row.client_id
         parsed = parse_client_id(row.client_id)
         return row.client_id if parsed is not None and parsed.tag == self._tag else None
-
-    def _not_ours_yet(self, row: OrderRow) -> None:
-        if self.expecting() and row.id not in self.foreign:
-            self._keep_early(row.id, row)
-        if row.id not in self._early:
-            self._foreign(row)
-
-    def _foreign(self, row: OrderRow) -> None:
-        if row.terminal:
-            self.foreign.pop(row.id, None)
-        else:
-            self.foreign[row.id] = row
-
-    def _keep_early(self, order_id: int, row: OrderRow | TradeRow) -> None:
-        if self._early_count < NEWS_KEPT:
-            self._early.setdefault(order_id, []).append(row)
-            self._early_count += 1
 
     def _adopt(self, row: OrderRow, name: str, now: int) -> Adoption | None:
         """A row with our tag that we hold no order for. One that has ended without a fill needs no owner."""
@@ -413,7 +396,7 @@ class Orders:
         if self._by_venue.get(order_id) == name:
             return
         self._by_venue[order_id] = name
-        self.foreign.pop(order_id, None)
+        self._reads.pop(order_id, None)  # its owner is known
         order = self._orders[name]
         ids = tuple(sorted({*order.venue_ids, order_id}))
         order = self._change(order, out, now, venue_ids=ids)
@@ -421,9 +404,7 @@ class Orders:
         if len(ids) > 1:
             out.note("order.duplicate", level="error", market=order.market, client_id=name, copies=len(ids))
             self._reopen(order, now, out)
-        early = self._early.pop(order_id, [])
-        self._early_count -= len(early)
-        for row in early:
+        for row in self.strangers.claim(order_id):
             if isinstance(row, OrderRow):
                 self._apply(row, name, now, out)
             else:
@@ -460,14 +441,15 @@ class Orders:
             self.trade(msgspec.structs.replace(trade, order_id=row.id), now, out)
         self._settle(self._orders[name], now, out)
 
-    def read(self, row: OrderRow, now: int, out: Effects) -> None:
+    def read(self, row: OrderRow, now: int, out: Effects) -> Adoption | None:
         """A GET answered. If a posted cancel shows no effect on an order in `wait`, it is posted again."""
-        self.row(row, now, out)
+        adoption = self.row(row, now, out)
         name = self._by_venue.get(row.id)
         cancel = self._cancels.get(name) if name is not None else None
         if cancel is not None and row.state == "wait" and cancel.posted:
             cancel.posted = False
             cancel.ask_at = now
+        return adoption
 
     def _settle(self, order: Order, now: int, out: Effects) -> None:
         """End the order if all its copies ended and its fills are complete; else see to what is missing."""

@@ -62,6 +62,8 @@ class Stop:
         return self._deadline(account, offset)
 
     def _quiet(self, account: Account) -> bool:
+        if account.orders.strangers.waiting():
+            return False  # it may be a copy of ours
         if self._leave:
             return all(order.state in _LISTED for order in account.orders.live())
         return not any(True for _ in account.orders.live())
@@ -77,10 +79,17 @@ class Stop:
             if doubt > now:
                 out.note("run.waiting", reason="a create had no clear answer", for_s=round((doubt - now) / SECOND))
         after = max(self._quiet_at, doubt)
-        if account.watch.listed_at is not None and account.watch.listed_at >= after:
+        if now < after:
+            return
+        # Fees are told with the trades alone: a last sweep makes the books of this run final.
+        swept = not account.orders.unconfirmed or account.watch.swept_at >= self._quiet_at
+        if account.watch.listed_at >= after and swept:
             self._finish(out)
-        elif now >= after:
+            return
+        if account.watch.listed_at < after:
             account.watch.want("at_work", now)
+        if not swept:
+            account.watch.want("trades", now)
 
     def _deadline(self, account: Account, offset: int) -> int:
         deadline = self._since + STOP_WITHIN + self._cancels * STOP_PER_CANCEL

@@ -105,7 +105,8 @@ class Watch:
         self.venue_clock = 0  # the latest time the venue itself told, ns
         self._venue_ahead = 0  # venue clock minus ours when it was told
         self.nonce_enforced = False
-        self.listed_at: int | None = None  # when the newest complete listing was asked for
+        self.listed_at = 0  # when the newest complete listing was asked for
+        self.swept_at = 0  # the same of the trades
 
     # State ------------------------------------------------------------------------------------------------
 
@@ -189,6 +190,8 @@ class Watch:
                 chore.began = now
             return ReadBalances(query, self._balances.page)
         if name == "trades":
+            if self._trades_page == 1:
+                chore.began = now
             return ListTrades(query, self._trades_from, self._trades_page)
         if self._listing.stage == 0 and self._listing.page == 1:
             chore.began = now
@@ -231,6 +234,7 @@ class Watch:
             return
         self._trades_page = 1
         self._trades_from = self._newest_trade - OVERLAP_S
+        self.swept_at = chore.began
         self._done("trades", now)
 
     def orders_listed(self, what: OrdersListed, now: int) -> Listed | None:

@@ -359,3 +359,25 @@ class LedgerMachine(RuleBasedStateMachine):
 
 TestLedgerMachine = LedgerMachine.TestCase
 TestLedgerMachine.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_a_fee_that_turns_out_to_be_in_another_currency_leaves_nothing_behind() -> None:
+    """Found by the machine above: zero stayed in the provisional fee's currency, but not after a restart."""
+    provisional = Fill(
+        trade_id=1,
+        order_id=1,
+        client_id="R1",
+        market="ROGER-BTC",
+        side=Side.SELL,
+        ticks=1,
+        lots=1,
+        role=Role.MAKER,
+        fee=Decimal("0.5"),
+        fee_currency="BTC",
+        time=0,
+        traded_at=0,
+    )
+    ledger = Ledger(MARKETS, {})
+    ledger.book(provisional)
+    ledger.book(structs.replace(provisional, fee=Decimal(2), fee_currency="ROGER", fee_final=True))
+    assert ledger.fees == {"ROGER": Decimal(2)}

@@ -96,8 +96,8 @@ VARIANTS = (
 COPIES = pytest.mark.xfail(reason="a copy that is filled before the next listing is taken for somebody else's")
 
 HARDER = (
-    pytest.param("twice=first,chance=0.3", marks=COPIES),
-    pytest.param("twice=second,chance=0.3", marks=COPIES),
+    pytest.param("twice=first,chance=0.3"),
+    pytest.param("twice=second,chance=0.3"),
     "client_id=null",
     "client_id=cut",
     "client_id=upper",

@@ -338,7 +338,7 @@ def test_without_an_answer_the_slot_stays_occupied_until_the_order_is_found() ->
         each.run_for(0.01)
     place = places(each)[0]
     each.deaf = {place.client_id}
-    each.run_for(3)
+    each.run_for(1)
     give(each, Unknown(place.client_id, "no answer"))
     assert order_in(each, "bid" if place.side is Side.BUY else "ask").state is OrderState.UNKNOWN
     assert len(places(each)) == 2
