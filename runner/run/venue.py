@@ -1,6 +1,6 @@
 """What must be known of a venue before the engine can begin: its rules, its clock, and whether money there is real."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ from msgspec import Struct
 from runner.altmarkets import rest as wire
 from runner.altmarkets.numbers import Unreadable
 from runner.altmarkets.rest import NoResponse, Request, Response
+from runner.edge.budget import Bucket
 from runner.edge.clock import Clock
 from runner.edge.rest import Rest
 from runner.model.command import ReadBalances
@@ -42,14 +43,17 @@ class Knowledge(Struct, frozen=True):
     uncertainty: int
 
 
-async def learn(rest: Rest, clock: Clock) -> Knowledge:
-    """Ask for everything, again and again for a bounded time. Raises Unreachable with the last reason."""
+async def learn(rest: Rest, bucket: Bucket, clock: Clock) -> Knowledge:
+    """Ask for everything, again and again for a bounded time, within the request budget.
+
+    Raises Unreachable with the last reason.
+    """
     problem = "it does not answer"
     with anyio.move_on_after(REACH_WITHIN_S):
         attempt = 0
         while True:
             try:
-                return await _learn_once(rest, clock)
+                return await _learn_once(rest, bucket, clock)
             except Unreachable as error:
                 problem = str(error)
             except Unreadable as error:
@@ -77,24 +81,31 @@ def nothing_real(rest_url: str, version: str) -> bool:
     return loopback and "sandbox" in version
 
 
-async def _learn_once(rest: Rest, clock: Clock) -> Knowledge:
-    fees = await _pages(rest, wire.fees_request, wire.read_fees)
-    markets = await _pages(rest, wire.markets_request, lambda answer: wire.read_markets(answer, fees))
+async def _learn_once(rest: Rest, bucket: Bucket, clock: Clock) -> Knowledge:
+    async def ask(request: Request) -> Response:
+        await bucket.wait(clock)
+        return await _ask(rest, request)
+
+    fees = await _pages(ask, wire.fees_request, wire.read_fees)
+    markets = await _pages(ask, wire.markets_request, lambda answer: wire.read_markets(answer, fees))
     if not markets:
         raise Unreadable("it lists no market")
-    version = wire.read_version(await _ask(rest, wire.version_request()))
+    version = wire.read_version(await ask(wire.version_request()))
+    await bucket.wait(clock)
     asked_at = clock.now()
     answer = await _ask(rest, wire.timestamp_request())
-    offset, uncertainty = _offset(asked_at, clock.now(), wire.read_timestamp(answer))
+    offset, uncertainty = clock_offset(asked_at, clock.now(), wire.read_timestamp(answer))
     return Knowledge(tuple(markets), version, offset, uncertainty)
 
 
 async def _pages(
-    rest: Rest, request: Callable[[int], Request], read: Callable[[Response], tuple[list[Row], bool]]
+    ask: Callable[[Request], Awaitable[Response]],
+    request: Callable[[int], Request],
+    read: Callable[[Response], tuple[list[Row], bool]],
 ) -> list[Row]:
     rows: list[Row] = []
     for page in range(1, PAGES_MAX + 1):
-        found, more = read(await _ask(rest, request(page)))
+        found, more = read(await ask(request(page)))
         rows += found
         if not more:
             break
@@ -110,7 +121,7 @@ async def _ask(rest: Rest, request: Request) -> Response:
     return answer
 
 
-def _offset(asked_at: int, answered_at: int, told: int) -> tuple[int, int]:
+def clock_offset(asked_at: int, answered_at: int, told: int) -> tuple[int, int]:
     """Venue clock minus ours. The venue tells whole seconds, so it is known to within a second and the journey.
 
     Where that leaves no difference to be seen, there is none: both clocks are kept by NTP more often than not.
