@@ -1,6 +1,6 @@
 """What a venue told about itself and an account, as tables. Times are UTC, amounts exact decimals."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -12,6 +12,9 @@ from runner.report.tables import Cell, Column, Row, Table
 
 Markets = Mapping[str, Market]
 """By symbol."""
+
+Mine = Callable[[OrderRow], bool]
+"""Tells the orders of one strategy from others."""
 
 
 def markets_table(markets: Iterable[Market]) -> Table:
@@ -60,8 +63,8 @@ def balances_table(balances: Iterable[BalanceRow], *, zeros: bool = False) -> Ta
     return Table(columns, tuple(rows), "the account is empty")
 
 
-def order_facts(row: OrderRow, markets: Markets, tag: str | None) -> Row:
-    """`tag`: of the strategy whose orders are `mine`; None if that is not known."""
+def order_facts(row: OrderRow, markets: Markets, mine: Mine | None) -> Row:
+    """`mine` is None where it is not known whose orders are meant."""
     market = markets[row.market]
     return {
         "id": row.id,
@@ -74,17 +77,12 @@ def order_facts(row: OrderRow, markets: Markets, tag: str | None) -> Row:
         "state": row.state,
         "created_at": utc(row.created_at),
         "client_id": row.client_id,
-        "mine": None if tag is None else is_mine(row, tag),
+        "mine": None if mine is None else mine(row),
     }
 
 
-def is_mine(row: OrderRow, tag: str) -> bool:
-    """Whether the strategy with this tag placed it, in whatever journal's life (orders.md rule 3)."""
-    return (row.client_id or "").upper().startswith(f"R{tag}")
-
-
-def orders_table(orders: Iterable[OrderRow], markets: Markets, tag: str | None) -> Table:
-    rows = tuple(order_facts(row, markets, tag) for row in sorted(orders, key=lambda row: row.id))
+def orders_table(orders: Iterable[OrderRow], markets: Markets, mine: Mine | None) -> Table:
+    rows = tuple(order_facts(row, markets, mine) for row in sorted(orders, key=lambda row: row.id))
     columns = [
         Column("id", "order", right=True),
         Column("market", "market"),
@@ -96,7 +94,7 @@ def orders_table(orders: Iterable[OrderRow], markets: Markets, tag: str | None) 
         Column("created_at", "created (UTC)"),
         Column("client_id", "client order id"),
     ]
-    if tag is not None:
+    if mine is not None:
         columns.append(Column("mine", "mine"))
     return Table(tuple(columns), rows, "no orders")
 

@@ -16,7 +16,6 @@ from runner.model.units import BadQuantity, Duration
 from runner.report.account import (
     balances_table,
     candle_facts,
-    is_mine,
     markets_table,
     orders_table,
     public_trades_table,
@@ -51,8 +50,8 @@ async def orders(counter: Counter, *, closed: bool, since: str | None, mine: boo
         rows = list((await _all(counter, listing, progress)).rows)
     else:
         rows = await open_orders(counter, known)
-    tag = counter.tag()
-    return orders_table((row for row in rows if not mine or (tag and is_mine(row, tag))), known, tag)
+    owns = counter.ownership()
+    return orders_table((row for row in rows if not mine or (owns and owns(row))), known, owns)
 
 
 async def open_orders(counter: Counter, known: dict[str, Market]) -> list[OrderRow]:

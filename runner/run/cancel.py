@@ -14,7 +14,7 @@ from runner.altmarkets.messages import Grids, grids
 from runner.model.market import Market
 from runner.model.order import OrderRow
 from runner.model.settings import SECOND
-from runner.report.account import is_mine, orders_table
+from runner.report.account import orders_table
 from runner.report.tables import Table
 from runner.run.account import open_orders
 from runner.run.counter import Counter
@@ -45,12 +45,12 @@ class Cancelled(Struct, frozen=True):
 async def choose(counter: Counter, ids: Sequence[int], *, mine: bool, all_account: bool) -> Chosen:
     """The orders that are meant. Raises CannotRun for one that is not this strategy's, unless `all_account`."""
     markets = await counter.markets()
-    tag = counter.tag()
+    owns = counter.ownership()
     if ids:
         rows = [await _order(counter, order_id, grids(markets.values())) for order_id in ids]
-        strangers = [row.id for row in rows if not (tag and is_mine(row, tag))]
+        strangers = [row.id for row in rows if not (owns and owns(row))]
         if strangers and not all_account:
-            whose = f"strategy {counter.target.name}" if tag else "a strategy that is named here: give its FILE"
+            whose = f"strategy {counter.target.name}" if owns else "a strategy that is named here: give its FILE"
             raise CannotRun(
                 EXIT_USAGE,
                 f"order {', '.join(map(str, strangers))} was not placed by {whose}; to cancel it all the same, "
@@ -59,10 +59,10 @@ async def choose(counter: Counter, ids: Sequence[int], *, mine: bool, all_accoun
     else:
         rows = await open_orders(counter, markets)
         if mine:
-            if tag is None:
+            if owns is None:
                 raise CannotRun(EXIT_USAGE, "--mine needs the strategy FILE: it says whose orders are meant")
-            rows = [row for row in rows if is_mine(row, tag)]
-    return Chosen(tuple(rows), markets, orders_table(rows, markets, tag))
+            rows = [row for row in rows if owns(row)]
+    return Chosen(tuple(rows), markets, orders_table(rows, markets, owns))
 
 
 async def cancel(counter: Counter, chosen: Chosen, *, everything: bool = False) -> Cancelled:
@@ -81,7 +81,7 @@ async def cancel(counter: Counter, chosen: Chosen, *, everything: bool = False) 
                 break
             await anyio.sleep(LOOK_AGAIN_S)
     left = sum(not row.terminal for row in latest.values())
-    table = orders_table(latest.values(), chosen.markets, counter.tag())
+    table = orders_table(latest.values(), chosen.markets, counter.ownership())
     return Cancelled(table, len(latest) - left, left, EXIT_UNPROVEN if left else 0)
 
 

@@ -73,7 +73,9 @@ async def verify(rest_url: str, key: Credentials, environment: Mapping[str, str]
         raise CannotRun(EXIT_USAGE, str(error)) from error
     async with rest:
         target = Target(rest_url=rest_url)
-        counter = Counter(target, rest_url, rest, None, budget(RateLimit(), key, rest_url, environment), clock)
+        counter = Counter(
+            target, rest_url, rest, None, budget(RateLimit(), key, rest_url, environment), clock, environment
+        )
         try:
             offset = await counter.set_clock()
         except (VenueError, Unreadable) as error:

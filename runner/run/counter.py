@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from msgspec import Struct, structs
@@ -14,12 +15,15 @@ from runner.config.spec import Altmarkets, Deployment, RateLimit, RunSpec
 from runner.edge.asking import Asking
 from runner.edge.budget import Bucket
 from runner.edge.clock import Clock
-from runner.edge.places import private_files
+from runner.edge.journal import Journal, JournalError
+from runner.edge.journal_file import JournalUnusable
+from runner.edge.places import JOURNAL_FILE, private_files, state_folder
 from runner.edge.rest import Rest
 from runner.edge.secrets import CredentialsProblem
 from runner.model.credentials import Credentials
 from runner.model.ids import account_fingerprint, account_tag
 from runner.model.market import Market
+from runner.model.order import OrderRow
 from runner.model.settings import SECOND
 from runner.run.ends import EXIT_CREDENTIALS, EXIT_UNREACHABLE, EXIT_USAGE, CannotRun, exit_code_of, only_cause
 from runner.run.keys import Key, budget, find_key, missing_key
@@ -71,7 +75,16 @@ def target_of(spec: RunSpec, name: str | None = None) -> Target:
 class Counter:
     """An open line to a venue, for as long as a command lasts."""
 
-    def __init__(self, target: Target, label: str, rest: Rest, key: Key | None, bucket: Bucket, clock: Clock) -> None:
+    def __init__(
+        self,
+        target: Target,
+        label: str,
+        rest: Rest,
+        key: Key | None,
+        bucket: Bucket,
+        clock: Clock,
+        environment: Mapping[str, str],
+    ) -> None:
         self.target = target
         self.label = label
         self.rest = rest
@@ -79,6 +92,7 @@ class Counter:
         self.bucket = bucket
         self.clock = clock
         self.asking = Asking(rest, bucket, clock)
+        self._environment = environment
 
     async def markets(self) -> dict[str, Market]:
         """All of the venue's markets by symbol, with fees."""
@@ -107,11 +121,32 @@ class Counter:
             raise CannotRun(EXIT_UNREACHABLE, skewed(offset))
         return offset
 
-    def tag(self) -> str | None:
-        """What the client order ids of this strategy begin with; None if the strategy is not known."""
+    def ownership(self) -> Callable[[OrderRow], bool] | None:
+        """Tells this strategy's orders from others (orders.md rule 3); None if the strategy is not known.
+
+        By its name, whatever journal's life it is from; by the journal only where the venue does not tell names: a
+        sandbox that was begun anew gives the same ids to other orders.
+        """
         if self.key is None or self.target.name is None:
             return None
-        return account_tag(self.key.account, self.target.name)
+        tag = account_tag(self.key.account, self.target.name)
+        known = journal_ids(state_folder(self._environment, self.key.account, self.target.name) / JOURNAL_FILE)
+
+        def owns(row: OrderRow) -> bool:
+            return row.id in known if row.client_id is None else row.client_id.upper().startswith(f"R{tag}")
+
+        return owns
+
+
+def journal_ids(path: Path) -> frozenset[int]:
+    """Ids of all orders that a journal knows; nothing where there is no journal that can be read."""
+    if not path.exists():
+        return frozenset()
+    try:
+        with Journal.read_only(path) as journal:
+            return frozenset(venue_id for order in journal.orders() for venue_id in order.venue_ids)
+    except (JournalError, JournalUnusable):
+        return frozenset()
 
 
 def skewed(offset: int) -> str:
@@ -140,7 +175,7 @@ async def opened(
         except ValueError as error:
             raise CannotRun(EXIT_USAGE, str(error)) from error
         await stack.enter_async_context(rest)
-        yield Counter(target, label, rest, key, bucket, clock)
+        yield Counter(target, label, rest, key, bucket, clock, environment)
 
 
 async def asked(

@@ -38,7 +38,6 @@ from runner.model.ids import parse_client_id
 from runner.model.market import Market
 from runner.model.money import plain
 from runner.model.settings import SECOND
-from runner.report.account import is_mine
 from runner.run.connect import may_trade
 from runner.run.counter import Counter, Target, opened, skewed
 from runner.run.ends import (
@@ -356,8 +355,8 @@ async def _client_id(counter: Counter, markets: Mapping[str, Market]) -> Check:
     named = [row for row in page.rows if row.client_id is not None]
     ours = [row for row in named if parse_client_id((row.client_id or "").upper()) is not None]
     exact = [row for row in ours if parse_client_id(row.client_id or "") is not None]
-    tag = counter.tag()
-    mine = sum(is_mine(row, tag) for row in ours) if tag else 0
+    owns = counter.ownership()
+    mine = sum(owns(row) for row in ours) if owns else 0
     if exact:
         return ok("client_id", f"echoed: tier 1, by {len(exact)} orders of a runner, {mine} of this strategy")
     if not page.rows:
