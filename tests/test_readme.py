@@ -104,20 +104,16 @@ def test_the_commands_are_those_of_the_program() -> None:
 
 
 def test_the_options_are_those_of_the_commands() -> None:
-    shown = re.findall(r"\.venv/bin/runner (.*)", "".join(blocks("console")))
-    listed = [
-        f"{row[0].strip('`').removeprefix('runner ')} {row[1].replace('`', ' ').replace(',', ' ')}"
-        for row in rows("Commands")
+    shown = [
+        shlex.split(line, comments=True) for line in re.findall(r"\.venv/bin/runner (.*)", "".join(blocks("console")))
     ]
+    listed = [[row[0].strip("`").split()[1], *re.findall(r"`(--[a-z-]+)", row[1])] for row in rows("Commands")]
     used: dict[str, set[str]] = {}
-    for line in [*shown, *listed]:
-        command, *words = shlex.split(line, comments=True)
-        used.setdefault(command, set()).update(
-            re.match(r"--[a-z]+", word)[0] for word in words if word.startswith("--")
-        )  # type: ignore[index]
+    for command, *words in [*shown, *listed]:
+        used.setdefault(command, set()).update(word.split("=")[0] for word in words if word.startswith("--"))
     assert used["run"] >= {"--for", "--once", "--json"}
     for command, options in used.items():
-        assert options <= set(re.findall(r"--[a-z]+", runner(command, "--help").stdout)), command
+        assert options <= set(re.findall(r"--[a-z-]+", runner(command, "--help").stdout)), command
 
 
 def test_the_exit_codes_are_those_of_the_program() -> None:

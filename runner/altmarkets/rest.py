@@ -401,13 +401,13 @@ def read_markets(answer: Response, fees: Iterable[Fees]) -> tuple[list[Market], 
     the venue allows (wire reference 3.2), is left out: it cannot be traded.
     """
     rows, fees = _list(answer), tuple(fees)
-    found, _ = _readable(rows, lambda value: _market(value, fees), "markets")
+    found, _ = _readable(rows, lambda value: market_row(value, fees), "markets")
     return found, len(rows) >= PAGE
 
 
 def read_fees(answer: Response) -> tuple[list[Fees], bool]:
     rows = _list(answer)
-    found, _ = _readable(rows, _fees, "trading_fees")
+    found, _ = _readable(rows, fees_row, "trading_fees")
     return found, len(rows) >= PAGE
 
 
@@ -426,7 +426,7 @@ def read_timestamp(answer: Response) -> int:
     return seconds(decode(answer.body)) * SECOND
 
 
-def _market(value: Any, fees: tuple[Fees, ...]) -> Market:
+def market_row(value: Any, fees: tuple[Fees, ...]) -> Market:
     wire = shaped(value, _WireMarket, "market")
     price_min, price_max, quantity_min = exact(wire.min_price), exact(wire.max_price), exact(wire.min_amount)
     precise = min(wire.price_precision, wire.amount_precision) >= 0
@@ -457,6 +457,6 @@ def _rates(market_id: str, fees: tuple[Fees, ...]) -> tuple[Decimal, Decimal]:
     return ZERO, ZERO
 
 
-def _fees(value: Any) -> Fees:
+def fees_row(value: Any) -> Fees:
     wire = shaped(value, _WireFee, "trading fee")
     return Fees(wire.group, wire.market_id, exact(wire.maker), exact(wire.taker))

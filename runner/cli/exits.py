@@ -36,7 +36,7 @@ def table() -> str:
     return "\n".join(f"{code.value:>3}  {code.sentence}" for code in Exit)
 
 
-def fail(code: Exit, sentence: str) -> NoReturn:
-    """End with one sentence on stderr."""
+def fail(code: int, sentence: str) -> NoReturn:
+    """End with one sentence on stderr. `code` is one of the table."""
     click.echo(f"runner: {sentence}", err=True)
     sys.exit(code)

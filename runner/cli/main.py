@@ -11,11 +11,19 @@ import runner
 from runner.cli.exits import table
 
 COMMANDS = {
+    "balance": "Show what an account holds.",
+    "cancel": "Cancel orders and see them closed.",
+    "candles": "Download a market's history.",
     "check": "Check strategy files, without a network.",
+    "connect": "Try an API key and keep it.",
+    "doctor": "See whether everything is in place for a run.",
+    "markets": "List the markets of a venue.",
+    "orders": "List the orders of an account.",
     "run": "Trade a strategy.",
     "sandbox": "Keep a local exchange running.",
     "schema": "Print the JSON Schema of a strategy file.",
     "strategies": "List the strategies, or one with its parameters.",
+    "trades": "List the trades of an account, or of a market.",
 }
 """Name and line of help; the module is `runner.cli.NAME`, its click command is called `command`."""
 

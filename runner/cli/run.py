@@ -9,9 +9,11 @@ import anyio
 import click
 
 from runner.cli.check import checked, content
+from runner.cli.counter import prompt
 from runner.cli.exits import Exit
 from runner.config.spec import RunSpec
-from runner.run.start import CannotRun, Ended, Options, run
+from runner.run.ends import CannotRun
+from runner.run.start import Ended, Options, run
 from runner.run.terminal import LogLines, View, screen_usable
 
 
@@ -54,7 +56,7 @@ def command(
     if screen_usable() and not (headless or once or as_json):
         view = "screen"
     try:
-        ended = anyio.run(run, spec, Options(once=once, live=live, view=view), os.environ)
+        ended = anyio.run(run, spec, Options(once=once, live=live, view=view, ask=prompt()), os.environ)
     except CannotRun as problem:
         click.echo(f"runner: {problem}", err=True)
         sys.exit(problem.exit_code)

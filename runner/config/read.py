@@ -13,7 +13,7 @@ from runner.config import shape
 from runner.config.overrides import overridden
 from runner.config.plugins import BadPlugin, check_slots, load, raised_by
 from runner.config.problems import Place, Problem, Source, in_order, nearest, problem, shown
-from runner.config.spec import Altmarkets, Connector, Deployment, RunSpec, Sandbox, Venue
+from runner.config.spec import Altmarkets, Connector, Deployment, RateLimit, RunSpec, Sandbox, Venue
 from runner.config.structure import check_structure
 from runner.config.tree import Items, Keys, Node, Scalar, as_text, decoded, tree
 from runner.config.values import Currencies, check_values
@@ -257,4 +257,5 @@ def _connector(section: shape.ConnectorSection) -> Connector:
             venue = Sandbox()
         case _:
             venue = Altmarkets()
-    return Connector(venue, section.credentials, section.account, section.seed)
+    limit = RateLimit(section.rate_limit.requests, int(section.rate_limit.per))
+    return Connector(venue, section.credentials, section.account, section.seed, limit)

@@ -62,6 +62,13 @@ class Deployment(Struct, frozen=True, kw_only=True):
     stream_url: Annotated[_StreamUrl, Field("Root of the WebSocket API, above `/public` and `/private`")]
 
 
+class RateLimitSection(Struct, frozen=True, kw_only=True):
+    """How often we may ask the venue; all runs on this machine that use the same key share it."""
+
+    requests: Annotated[int, Field("Requests in any stretch of `per`", min="10", max="10000")] = 30
+    per: Annotated[Duration, Field("The stretch of time", min="1s", max="10m")] = Duration("12s")
+
+
 class ConnectorSection(Struct, frozen=True, kw_only=True):
     type: Annotated[Literal["altmarkets"], Field("Which protocol the venue speaks")]
     venue: Annotated[
@@ -78,6 +85,9 @@ class ConnectorSection(Struct, frozen=True, kw_only=True):
         Duration,
         Field("The longest an authorised request may take to become an order", min="1s", max="10m"),
     ] = Duration("30s")
+    rate_limit: Annotated[
+        RateLimitSection, Field("Requests that the venue lets us send; a share of them is kept for cancels")
+    ] = RateLimitSection()
     seed: Annotated[int | None, Field("Of the sandbox's crowd of traders", min="0", max="4294967295")] = None
 
 

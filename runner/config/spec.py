@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from runner.engine.strategy import Strategy
-from runner.model.settings import Settings
+from runner.model.settings import SECOND, Settings
 
 
 class Altmarkets(Struct, frozen=True, tag="altmarkets"):
@@ -26,6 +26,13 @@ class Deployment(Struct, frozen=True, tag="deployment"):
 Venue = Altmarkets | Sandbox | Deployment
 
 
+class RateLimit(Struct, frozen=True):
+    """At most `requests` in any stretch of `per_ns`."""
+
+    requests: int = 30
+    per_ns: int = 12 * SECOND
+
+
 class Connector(Struct, frozen=True):
     """`credentials` is a name in the credential store, `account` a name for the account instead of its fingerprint.
 
@@ -36,6 +43,7 @@ class Connector(Struct, frozen=True):
     credentials: str | None = None
     account: str | None = None
     seed: int | None = None
+    rate_limit: RateLimit = RateLimit()
 
 
 class RunSpec(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ begins, ever holds more than `requests` of them. All times are UTC nanoseconds o
 """
 
 from collections import deque
+from collections.abc import Iterable
 
 from runner.edge.clock import Clock
 from runner.model.settings import SECOND
@@ -13,13 +14,16 @@ from runner.model.settings import SECOND
 class Bucket:
     """At most `requests` in any closed interval of `per_ns`."""
 
-    def __init__(self, requests: int = 30, per_ns: int = 12 * SECOND) -> None:
+    def __init__(
+        self, requests: int = 30, per_ns: int = 12 * SECOND, *, taken: Iterable[int] = (), held_until: int = 0
+    ) -> None:
+        """`taken`: times of earlier requests that may still count, oldest first."""
         if requests < 1 or per_ns < 1:
             raise ValueError(f"a budget of {requests} requests in {per_ns} ns never lets one out")
         self._requests = requests
         self._per_ns = per_ns
-        self._taken: deque[int] = deque()  # times of the requests that still count, oldest first
-        self._held_until = 0
+        self._taken = deque(taken)  # times of the requests that still count, oldest first
+        self._held_until = held_until
 
     def free(self, now: int) -> int:
         """How many requests may be sent now."""

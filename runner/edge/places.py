@@ -6,6 +6,8 @@ it says so.
 
     STATE/accounts/FINGERPRINT/NAME/{journal.sqlite3,lock}    one strategy on one account
     STATE/sandbox/RUN/{journal.sqlite3,lock}                  a run on an embedded sandbox, the last 20 are kept
+    CONFIG/credentials/NAME.json                              a stored key (see store.py)
+    RUNTIME/budget/FINGERPRINT                                requests that every run with a key has used
 """
 
 import contextlib
@@ -61,6 +63,11 @@ def sandbox_folder(environment: Environment, run_id: str) -> Path:
     for other in others[SANDBOX_RUNS_KEPT - 1 :]:
         _remove_unless_running(other)
     return folder
+
+
+def budget_file(environment: Environment, fingerprint: str) -> Path:
+    """The request budget of a key at an exchange, shared by all processes of the user; its folder is created."""
+    return private_folder(runtime_root(environment) / "budget") / _component(fingerprint)
 
 
 def private_folder(folder: Path) -> Path:

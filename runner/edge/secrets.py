@@ -12,7 +12,7 @@ module holds a key or a part of one.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from runner.model.credentials import Credentials
@@ -32,7 +32,7 @@ def credentials(name: str | None, environment: Mapping[str, str]) -> Credentials
     Raises CredentialsProblem for half a pair, a file that cannot be read, and text that cannot be a key.
     """
     access_variable, secret_variable = variables(name)
-    access_key, secret_key = _find(access_variable, environment), _find(secret_variable, environment)
+    access_key, secret_key = (_find(variable, environment, _checked) for variable in (access_variable, secret_variable))
     if access_key is None and secret_key is None:
         return None
     for key, missing, there in (
@@ -58,30 +58,42 @@ def variables(name: str | None) -> tuple[str, str]:
     return f"ALTMARKETS_{middle}_API_KEY", f"ALTMARKETS_{middle}_SECRET_KEY"
 
 
-def _find(variable: str, environment: Mapping[str, str]) -> str | None:
+def key_pair(access_key: str, secret_key: str) -> Credentials:
+    """Two texts that a person gave. Raises CredentialsProblem for what cannot be a key."""
+    first = _checked(access_key.encode(errors="surrogateescape"), "the API key")
+    return Credentials(first, _checked(secret_key.encode(errors="surrogateescape"), "the secret"))
+
+
+def read_secret(variable: str, environment: Mapping[str, str]) -> str | None:
+    """Any other secret, from the same places: a line of text, spaces inside allowed. None if it is nowhere."""
+    return _find(variable, environment, _line)
+
+
+def _find(variable: str, environment: Mapping[str, str], checked: Callable[[bytes, str], str]) -> str | None:
     file_variable = f"{variable}_FILE"
     if variable in environment and file_variable in environment:
         raise CredentialsProblem(f"both {variable} and {file_variable} are set; unset one of them")
     if variable in environment:
-        return _checked(environment[variable].encode(errors="surrogateescape"), variable)
+        return checked(environment[variable].encode(errors="surrogateescape"), variable)
     if file_variable in environment:
-        return _read(Path(environment[file_variable]), file_variable)
+        return checked(
+            _read(Path(environment[file_variable]), file_variable), f"{environment[file_variable]} ({file_variable})"
+        )
     if "CREDENTIALS_DIRECTORY" in environment:
         path = Path(environment["CREDENTIALS_DIRECTORY"], variable.lower())
         if path.exists():
-            return _read(path, "CREDENTIALS_DIRECTORY")
+            return checked(_read(path, "CREDENTIALS_DIRECTORY"), f"{path} (CREDENTIALS_DIRECTORY)")
     return None
 
 
-def _read(path: Path, variable: str) -> str:
+def _read(path: Path, variable: str) -> bytes:
     try:
         with path.open("rb") as file:
-            content = file.read(KEY_BYTES_MAX + 1)
+            return file.read(KEY_BYTES_MAX + 1)
     except OSError as error:
         raise CredentialsProblem(
             f"{path} ({variable}) cannot be read: {error.strerror}; check path and rights"
         ) from error
-    return _checked(content, f"{path} ({variable})")
 
 
 def _checked(content: bytes, source: str) -> str:
@@ -92,3 +104,14 @@ def _checked(content: bytes, source: str) -> str:
     if len(key) > KEY_BYTES_MAX or not all(0x21 <= byte <= 0x7E for byte in key):
         raise CredentialsProblem(f"{source} does not hold a key: one word of plain characters is expected")
     return key.decode("ascii")
+
+
+def _line(content: bytes, source: str) -> str:
+    line = content.removesuffix(b"\n").removesuffix(b"\r")
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or len(line) > KEY_BYTES_MAX or "\n" in text:
+        raise CredentialsProblem(f"{source} does not hold one line of text") from None
+    return text

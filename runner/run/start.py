@@ -8,11 +8,10 @@ import os
 import random
 import signal
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import anyio
 from anyio.abc import TaskGroup
@@ -32,7 +31,7 @@ from runner.edge.journal_file import JournalUnusable
 from runner.edge.lock import AnotherInstance, Lock
 from runner.edge.places import JOURNAL_FILE, LOCK_FILE, private_files, private_folder, sandbox_folder, state_folder
 from runner.edge.rest import Rest
-from runner.edge.secrets import CredentialsProblem, credentials, variables
+from runner.edge.secrets import CredentialsProblem
 from runner.edge.stream import Outbox, run_stream
 from runner.engine.core import CLOCK_OFFSET_MAX, Engine
 from runner.model.credentials import Credentials
@@ -41,8 +40,18 @@ from runner.model.ids import account_fingerprint, account_tag
 from runner.model.settings import SECOND, Settings
 from runner.report.summary import Summary, summary, text
 from runner.run.audit import Audit
+from runner.run.ends import (
+    EXIT_ANOTHER,
+    EXIT_CONFIG,
+    EXIT_CREDENTIALS,
+    EXIT_UNPROVEN,
+    EXIT_UNREACHABLE,
+    CannotRun,
+    only_cause,
+)
 from runner.run.gateway import LiveGateway
 from runner.run.inward import Inward
+from runner.run.keys import budget, find_key, missing_key
 from runner.run.live import Consumer
 from runner.run.sandbox import embedded
 from runner.run.terminal import View, listen, show
@@ -52,16 +61,6 @@ INBOX_ITEMS = 1024
 BEGIN_WITHIN_S = 60.0
 SEEDS = 1_000_000  # as many sandboxes there are when the file names none: `connector.seed` brings one of them back
 
-EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_UNREACHABLE, EXIT_UNPROVEN, EXIT_ANOTHER = 3, 4, 5, 7, 8
-
-
-class CannotRun(Exception):
-    """The run did not begin. `exit_code` as in the table of exit codes; the message is for the user."""
-
-    def __init__(self, exit_code: int, message: str) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-
 
 class Options(Struct, frozen=True, kw_only=True):
     """What the command line adds to the file."""
@@ -69,6 +68,8 @@ class Options(Struct, frozen=True, kw_only=True):
     once: bool = False
     live: bool = False
     view: View = "none"
+    ask: Callable[[str], str] | None = None
+    """Asks a person for the passphrase of a stored key; None where there is nobody to ask."""
 
 
 class Ended(Struct, frozen=True):
@@ -96,10 +97,7 @@ async def run(spec: RunSpec, options: Options, environment: Mapping[str, str]) -
         with private_files():
             return await _run(spec, options, environment)
     except BaseExceptionGroup as group:
-        # A task group wraps what its block raises; what could not begin has one cause.
-        leaf: BaseException = group
-        while isinstance(leaf, BaseExceptionGroup) and len(leaf.exceptions) == 1:
-            leaf = leaf.exceptions[0]
+        leaf = only_cause(group)
         if isinstance(leaf, CannotRun):
             raise leaf from None
         raise
@@ -109,10 +107,10 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str]) 
     clock = Clock()
     run_id = _run_id(clock.now())
     async with AsyncExitStack() as stack:
-        site = await stack.enter_async_context(_site(spec, environment, clock, run_id))
+        site = await stack.enter_async_context(_site(spec, environment, clock, run_id, options.ask))
         stack.enter_context(_lock(site, clock))
         rest = await stack.enter_async_context(Rest(site.rest_url, site.credentials, clock))
-        bucket = Bucket()
+        bucket = _budget(spec, site, environment)
         known = await _learn(spec, site, rest, clock, bucket, options)
         settings = _settings(spec, options, site)
         journal = stack.enter_context(_journal(site, settings, clock))
@@ -253,11 +251,13 @@ async def _begin_in_time(engine: Engine, sender: MemoryObjectSendStream[Item], c
 
 
 @asynccontextmanager
-async def _site(spec: RunSpec, environment: Mapping[str, str], clock: Clock, run_id: str) -> AsyncIterator[Site]:
+async def _site(
+    spec: RunSpec, environment: Mapping[str, str], clock: Clock, run_id: str, ask: Callable[[str], str] | None
+) -> AsyncIterator[Site]:
     """The venue of the file: the embedded sandbox, which ends last, or addresses."""
     venue = spec.connector.venue
     if isinstance(venue, Deployment):
-        yield _deployment(spec, venue, environment)
+        yield _deployment(spec, venue, environment, ask)
         return
     if isinstance(venue, Altmarkets):  # and nobody should send a key to whoever holds that name today
         raise CannotRun(
@@ -278,26 +278,26 @@ async def _site(spec: RunSpec, environment: Mapping[str, str], clock: Clock, run
         )
 
 
-def _deployment(spec: RunSpec, venue: Deployment, environment: Mapping[str, str]) -> Site:
+def _deployment(
+    spec: RunSpec, venue: Deployment, environment: Mapping[str, str], ask: Callable[[str], str] | None
+) -> Site:
     name = spec.connector.credentials
     try:
-        key = credentials(name, environment)
+        key = find_key(name, venue.rest_url, environment, account=spec.connector.account, ask=ask)
     except CredentialsProblem as problem:
         raise CannotRun(EXIT_CREDENTIALS, str(problem)) from problem
     if key is None:
-        first, second = variables(name)
-        raise CannotRun(EXIT_CREDENTIALS, f"no credentials for {venue.rest_url}: set {first} and {second}")
-    fingerprint = account_fingerprint(_origin(venue.rest_url), spec.connector.account or key.access_key)
+        raise CannotRun(EXIT_CREDENTIALS, missing_key(name, venue.rest_url))
     try:
-        folder = private_folder(state_folder(environment, fingerprint, spec.settings.name))
+        folder = private_folder(state_folder(environment, key.account, spec.settings.name))
     except OSError as error:
         raise CannotRun(EXIT_UNPROVEN, f"no folder for the journal: {error}") from error
     return Site(
         venue.rest_url,
         venue.rest_url.rstrip("/"),
         venue.stream_url.rstrip("/"),
-        key,
-        fingerprint,
+        key.credentials,
+        key.account,
         folder,
         embedded=False,
     )
@@ -332,6 +332,13 @@ def _begin_journal(
     return restored
 
 
+def _budget(spec: RunSpec, site: Site, environment: Mapping[str, str]) -> Bucket:
+    limit = spec.connector.rate_limit
+    if site.embedded:  # nobody else has its key
+        return Bucket(limit.requests, limit.per_ns)
+    return budget(limit, site.credentials, site.rest_url, environment)
+
+
 async def _learn(spec: RunSpec, site: Site, rest: Rest, clock: Clock, bucket: Bucket, options: Options) -> Knowledge:
     try:
         known = await learn(rest, clock, bucket)
@@ -362,8 +369,3 @@ def _settings(spec: RunSpec, options: Options, site: Site) -> Settings:
 def _run_id(now: int) -> str:
     """Sorts by time, and two runs begun together still differ."""
     return f"{datetime.fromtimestamp(now // SECOND, UTC):%Y%m%d-%H%M%S}-{random.SystemRandom().randrange(36**3):03d}"
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

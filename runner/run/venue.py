@@ -24,6 +24,8 @@ from runner.model.settings import SECOND
 
 REACH_WITHIN_S = 20.0
 ANSWER_WITHIN_S = 6.0
+FIRST_REQUESTS = 4
+ROOM_WITHIN_S = 60.0
 PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 NONCE_AGE = 10 * SECOND  # twice the window of wire reference 2.2
 
@@ -48,7 +50,11 @@ class Knowledge(Struct, frozen=True):
 
 
 async def learn(rest: Rest, clock: Clock, bucket: Bucket) -> Knowledge:
-    """Ask for everything, again and again for a bounded time. Raises Unreachable with the last reason."""
+    """Ask for everything, again and again for a bounded time, within the request budget.
+
+    Raises Unreachable with the last reason.
+    """
+    await _room(bucket, clock)
     problem = "it does not answer"
     with anyio.move_on_after(REACH_WITHIN_S):
         attempt = 0
@@ -96,11 +102,18 @@ async def keep_clock(
         with anyio.move_on_after(MEASURE_EVERY_S):
             await doubts.receive()
         try:
-            offset, uncertainty = await asker.clock_offset()
+            offset, uncertainty = await asker.offset()
         except (Unreachable, Unreadable):
             continue  # the streams and the look-ups tell of a venue that is not there
         clock.offset_ns = offset
         await inbox.send(Observed(ClockRead(offset, uncertainty), clock.now()))
+
+
+async def _room(bucket: Bucket, clock: Clock) -> None:
+    """Other runs with this key may have used up the budget: that is not the venue's silence, so it is waited out."""
+    with anyio.move_on_after(ROOM_WITHIN_S):
+        while bucket.free(clock.now()) < FIRST_REQUESTS:
+            await clock.sleep_until(bucket.refill_at(clock.now()))
 
 
 async def _learn_once(asker: "_Asker") -> Knowledge:
@@ -109,7 +122,7 @@ async def _learn_once(asker: "_Asker") -> Knowledge:
     if not markets:
         raise Unreadable("it lists no market")
     version = wire.read_version(await asker.ask(wire.version_request()))
-    return Knowledge(tuple(markets), version, *await asker.clock_offset())
+    return Knowledge(tuple(markets), version, *await asker.offset())
 
 
 class _Asker:
@@ -140,13 +153,13 @@ class _Asker:
                 break
         return rows
 
-    async def clock_offset(self) -> tuple[int, int]:
+    async def offset(self) -> tuple[int, int]:
         asked_at = self._clock.now()
         answer = await self.ask(wire.timestamp_request())
-        return _offset(asked_at, self._clock.now(), wire.read_timestamp(answer))
+        return clock_offset(asked_at, self._clock.now(), wire.read_timestamp(answer))
 
 
-def _offset(asked_at: int, answered_at: int, told: int) -> tuple[int, int]:
+def clock_offset(asked_at: int, answered_at: int, told: int) -> tuple[int, int]:
     """Venue clock minus ours. The venue tells whole seconds, so it is known to within a second and the journey.
 
     Where that leaves no difference to be seen, there is none: both clocks are kept by NTP more often than not.

@@ -1,0 +1,34 @@
+"""Why a command ends before it could do its work: an exit code and a sentence for the user."""
+
+from runner.altmarkets.errors import FixRequest, OutcomeUnknown, RetryLater, StopTrading, VenueError
+
+EXIT_USAGE, EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_UNREACHABLE, EXIT_UNPROVEN, EXIT_ANOTHER = 2, 3, 4, 5, 7, 8
+
+
+class CannotRun(Exception):
+    """The run did not begin. `exit_code` as in the table of exit codes; the message is for the user."""
+
+    def __init__(self, exit_code: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def exit_code_of(error: VenueError) -> int:
+    """What to tell a script that cannot read the sentence."""
+    match error:
+        case StopTrading():
+            return EXIT_CREDENTIALS
+        case RetryLater():
+            return EXIT_UNREACHABLE
+        case OutcomeUnknown():
+            return EXIT_UNPROVEN
+        case FixRequest():
+            return EXIT_USAGE
+    return 1
+
+
+def only_cause(group: BaseException) -> BaseException:
+    """What a task group has wrapped: what could not begin has one cause."""
+    while isinstance(group, BaseExceptionGroup) and len(group.exceptions) == 1:
+        group = group.exceptions[0]
+    return group
