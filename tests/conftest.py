@@ -32,3 +32,13 @@ def _ctrl_c_reaches_child_processes() -> None:
     """A shell starts a job in the background with SIGINT ignored, and an ignored signal is inherited by children."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_REAL = ("tests/loopback/", "tests/conformance/", "tests/run/test_whole_line", "tests/cli/test_run", "tests/test_wheel")
+"""Real processes and real sockets: worth their minutes, but not at every change."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(_REAL):
+            item.add_marker("slow")

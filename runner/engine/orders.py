@@ -82,6 +82,7 @@ class Orders:
         self._cancels: dict[str, _Cancel] = {}
         self._generations: dict[str, int] = {}
         self.strangers = Strangers()
+        self._listed: set[int] = set()  # what the newest complete listing showed to be at work
         self.unconfirmed: set[tuple[int, int]] = set()  # fills whose fee no `/market/trades` row has told yet
         self.highest_id = 0
         self.echo_proven = False  # the venue returned one of our client ids letter by letter
@@ -118,6 +119,10 @@ class Orders:
     def unheard(self) -> bool:
         """Some order from before the start has not been told of by the venue yet."""
         return any(not copy.state for name in self._live for copy in self._copies.get(name, {}).values())
+
+    def all_listed(self) -> bool:
+        """Every live order was in the newest complete listing."""
+        return all(order.venue_ids and self._listed.issuperset(order.venue_ids) for order in self._live.values())
 
     def known(self, order_id: int) -> bool:
         return order_id in self._by_venue
@@ -278,7 +283,7 @@ class Orders:
 
     def listed(self, rows: Iterable[OrderRow], asked_at: int, now: int) -> None:
         """A complete listing of what is at work ended. Known orders that it lacks are read one by one."""
-        seen = {row.id for row in rows}
+        seen = self._listed = {row.id for row in rows}
         self.strangers.listed(seen)
         for name, order in self._live.items():
             for venue_id, copy in self._copies.get(name, {}).items():

@@ -16,6 +16,7 @@ EXIT_CLEAN, EXIT_ERROR, EXIT_UNPROVEN = 0, 1, 7
 
 STOP_WITHIN = 20 * SECOND
 STOP_PER_CANCEL = SECOND
+LISTINGS_APART = 2 * SECOND
 STOP_AFTER_DOUBT = 10 * SECOND
 
 _LISTED = frozenset({OrderState.ACCEPTED, OrderState.OPEN})
@@ -83,11 +84,12 @@ class Stop:
             return
         # Fees are told with the trades alone: a last sweep makes the books of this run final.
         swept = not account.orders.unconfirmed or account.watch.swept_at >= self._quiet_at
-        if account.watch.listed_at >= after and swept:
+        listed = account.watch.listed_at >= after and account.orders.all_listed()
+        if listed and swept:
             self._finish(out)
             return
-        if account.watch.listed_at < after:
-            account.watch.want("at_work", now)
+        if not listed:
+            account.watch.want("at_work", max(now, account.watch.listed_at + LISTINGS_APART))
         if not swept:
             account.watch.want("trades", now)
 

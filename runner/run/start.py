@@ -149,7 +149,8 @@ async def _trade(parts: _Parts, begin: list[What], run_for: int | None, view: Vi
     outboxes = {"public": Outbox(), "private": Outbox()}
     markets = {market.symbol: market for market in parts.known.markets}
     inward = Inward(markets, parts.settings.markets)
-    async with anyio.create_task_group() as tasks, sender, receiver, doubt, doubts:
+    # The streams outlast the tasks: who still sends while being cancelled must not find a closed door.
+    async with sender, receiver, doubt, doubts, anyio.create_task_group() as tasks:
         gateway = LiveGateway(parts.rest, parts.bucket, markets, clock, sender, tasks, doubt)
         consumer = Consumer(engine, inward, gateway, parts.journal, parts.bucket, outboxes, clock, parts.audit)
         for what in begin:

@@ -405,3 +405,14 @@ def test_a_quiet_market_is_not_a_frozen_one() -> None:
     each.run_for(60)
     assert each.engine.ticks > ticks + 50
     assert len(places(each)) == 2
+
+
+def test_leaving_orders_that_the_venue_does_not_list_is_not_a_clean_stop() -> None:
+    """The venue forgot them (a sandbox that was opened anew): nobody can say what became of them."""
+    each = world(on_stop="leave")
+    each.run_for(5)
+    each.forgets_listings = True
+    each.stop()
+    each.run_for(60)
+    assert each.finish is not None
+    assert each.finish.exit_code == 7

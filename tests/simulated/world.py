@@ -25,6 +25,7 @@ from runner.model.command import (
     Command,
     FillBooked,
     Finish,
+    ListOrders,
     OrderChanged,
     Output,
     Place,
@@ -129,6 +130,7 @@ class World:
         self.engine_probe = True  # whether the venue proved that it enforces the nonce window
         self.deaf: set[str] = set()  # creates whose answer and news do not come back
         self.lost: set[str] = set()  # creates that never arrive
+        self.forgets_listings = False  # the venue lists no order of ours any more
         self.still = False  # nobody trades or quotes in any market: only the venue's own clockwork speaks
         self._paused: set[str] = set()
         self._lines_lost: set[Session] = set()
@@ -384,7 +386,8 @@ class World:
 
     def _answer(self, command: Command, reply: Reply) -> None:
         headers = {name.lower(): value for name, value in reply.headers.items()}
-        for what in interpret(command, Response(reply.status, headers, reply.body), self.grids):
+        body = b"[]" if self.forgets_listings and isinstance(command, ListOrders) else reply.body
+        for what in interpret(command, Response(reply.status, headers, body), self.grids):
             self.deliver(what)
 
     def _lose(self, command: Command) -> None:
