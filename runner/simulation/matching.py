@@ -5,7 +5,7 @@ time. Source: wire reference 5.4, 6.3.
 """
 
 from bisect import bisect_left, insort
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -48,6 +48,22 @@ class Outcome(NamedTuple):
     matches: tuple[Match, ...]
     changes: tuple[LevelChange, ...]
     left: int
+
+
+class OrderBook(Protocol):
+    """What an exchange asks of the book of one market, whoever fills it: members here, or a tape."""
+
+    def submit(self, order: Arrival) -> Outcome: ...
+
+    def cancel(self, order_id: int, side: Side, ticks: int) -> tuple[bool, LevelChange]: ...
+
+    def best(self, side: Side) -> int | None: ...
+
+    def levels(self, side: Side, count: int) -> list[tuple[int, int]]: ...
+
+    def lots(self, side: Side) -> int: ...
+
+    def level_count(self, side: Side) -> int: ...
 
 
 class _Level:

@@ -51,7 +51,6 @@ from runner.model.event import (
 from runner.model.market import Market
 from runner.model.order import Fill, Order
 from runner.model.settings import MILLISECOND, SECOND, Settings
-from runner.simulation.markets import SANDBOX_MARKETS
 from runner.simulation.sandbox import Sandbox, sandbox
 
 START = 1_700_000_000 * SECOND
@@ -100,16 +99,23 @@ class Remembered:
 class World:
     """One exchange, and one runner on it that may crash and come back."""
 
-    def __init__(self, seed: str, settings: Settings, strategy: type[Strategy], faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        seed: str,
+        settings: Settings,
+        strategy: type[Strategy],
+        faults: Faults | None = None,
+        grown: Sandbox | None = None,
+    ) -> None:
         self.now = START
         self.dice = random.Random(seed)
         self.faults = faults or Faults()
-        self.grown: Sandbox = sandbox(seed, self.now)
+        self.grown = grown or sandbox(seed, self.now)
         self.server = Server(self.grown.exchange)
         self.settings = settings
         self.strategy = strategy
-        self.markets: dict[str, Market] = {market.symbol: market for market in SANDBOX_MARKETS}
-        self.grids = grids(SANDBOX_MARKETS)
+        self.markets: dict[str, Market] = {market.symbol: market for market in self.grown.exchange.markets}
+        self.grids = grids(self.markets.values())
         self.journal = Remembered(self.now // (60 * SECOND))
         self.bucket = Bucket()
         self.log: list[Event] = []
