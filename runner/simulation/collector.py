@@ -86,7 +86,7 @@ def read_lines(
         if line.strip():
             try:
                 reader.take(number, line)
-            except (msgspec.DecodeError, msgspec.ValidationError, ValueError) as error:
+            except (msgspec.DecodeError, ValueError, OverflowError) as error:
                 raise NotATape(f"line {number} is not of the collector's format: {error}") from None
     return reader.finish(symbol, price_precision, amount_precision)
 

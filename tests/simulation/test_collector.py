@@ -135,6 +135,7 @@ def test_numbers_are_taken_exactly_and_precisions_may_be_given() -> None:
         ([depth(1, 1, 2, [], [])], {}, "no snapshot"),
         ([b"hello"], {}, "line 1 is not of the collector's format"),
         ([b"12 {}"], {}, "line 1 is neither"),
+        ([OPENING.replace(b"17", b"17" * 9)], {}, "line 1 is not of the collector's format"),
         ([OPENING, b"\n", b'13 {"stream": "btcusdt@depth", "data": {}}'], {}, "line 3 is not of"),
         ([OPENING, depth(6, 11, 11, [("-1", "1")], [])], {}, "'-1' is not a plain decimal"),
         ([OPENING, depth(6, 11, 11, [("1e3", "1")], [])], {}, "'1e3' is not a plain decimal"),
