@@ -81,6 +81,8 @@ def command(
       runner sandbox --tape btcusdt.gz --speed 5 --at-end loop
     """
 
+    if not files and (speed, at_end) != (1.0, "hold"):
+        fail(Exit.USAGE, "--speed and --at-end are about a tape: name one with --tape FILE")
     source = f"seed {seed}" if not files else "one tape" if len(files) == 1 else f"{len(files)} tapes"
 
     def show(opened: Opened) -> None:

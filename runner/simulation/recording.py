@@ -15,8 +15,6 @@ from runner.model.market import Market
 BID, ASK, SOLD, BOUGHT = range(4)
 """Kinds of rows: a level of either side, and a trade by the side of its taker."""
 
-Column = array  # of int64 ("q")
-
 
 class SequenceGap(Struct, frozen=True):
     """Depth updates that the recorder did not get. From here to the next snapshot the book stands still."""
@@ -46,10 +44,10 @@ class Recording(Struct, frozen=True, eq=False, kw_only=True):
     """
 
     market: Market
-    times: "Column[int]"
-    kinds: "Column[int]"
-    ticks: "Column[int]"
-    lots: "Column[int]"
+    times: "array[int]"
+    kinds: "array[int]"
+    ticks: "array[int]"
+    lots: "array[int]"
     touches: tuple[Touch, ...] = ()
     gaps: tuple[SequenceGap, ...] = ()
     frames: int = 0

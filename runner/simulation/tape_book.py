@@ -1,7 +1,7 @@
 """The order book of a market that comes from a tape, in the place of a matching engine's.
 
-To the exchange it is a book as any other. Recorded volume belongs to the house, which has a row in the exchange's
-database for each side; that rows' ids are lower than everybody's, so the house is the maker where it is met.
+To the exchange it is a book like any other. Recorded volume belongs to the house, which has a row in the exchange's
+database for each side; their ids are lower than anybody else's, so the house is the maker where it is met.
 """
 
 from collections.abc import Iterable

@@ -86,6 +86,7 @@ def test_what_cannot_be_played_is_one_sentence_and_exit_2(tape: Path, tmp_path: 
     assert "two tapes of one market (LTC-USDT, LTC-USDT)" in refused("--tape", tape, "--tape", f"LTC-USDT={tape}")
     assert "not the market of this tape" in refused("--tape", f"XRP-EUR={tape}")
     assert "--speed" in refused("--tape", tape, "--speed", "0")
+    assert "name one with --tape FILE" in refused("--at-end", "stop")
 
 
 @pytest.mark.slow

@@ -33,15 +33,15 @@ def recorded(name: str) -> Recording:
 
 
 def maker(symbol: str, amount: str) -> Settings:
-    """Quotes near enough to be traded with within minutes."""
+    """The first level joins the best price, so that own orders are where the comparison looks."""
     return Settings(
         name="taped",
         tag="ABCDEF",
         markets=(symbol,),
         strategy="pure_market_making",
         params={
-            "bid_spread": "1bps",
-            "ask_spread": "1bps",
+            "bid_spread": "0bps",
+            "ask_spread": "0bps",
             "order_amount": amount,
             "order_levels": 2,
             "order_level_spread": "2bps",
@@ -51,6 +51,10 @@ def maker(symbol: str, amount: str) -> Settings:
         tick=TickPolicy(every=SECOND, when=("book", "fill"), at_most_every=SECOND // 4),
         limits=Limits(max_open_orders=8),
     )
+
+
+LOOK = 50
+"""Levels of a side to look at; own orders are a few."""
 
 
 class Witness:
@@ -70,7 +74,7 @@ class Witness:
         for text in self._codec.subscriptions():
             world.server.receive(session, text, world.now)
         self.book = Book()
-        self.compared = self.with_own = self.with_taken = 0
+        self.compared = self.with_own = self.own_at_best = self.with_taken = 0
         self.differences: list[str] = []
 
     def look(self, now: int) -> None:
@@ -91,15 +95,17 @@ class Witness:
         own = self._own()
         self.with_own += bool(own)
         for side, told in ((Side.BUY, touch.bid), (Side.SELL, touch.ask)):
-            levels = dict(self.book.bids(10_000) if side is Side.BUY else self.book.asks(10_000))
+            levels = dict(self.book.bids(LOOK) if side is Side.BUY else self.book.asks(LOOK))
+            shown = next(iter(levels.items()))
             for (whose, ticks), lots in own.items():
-                if whose is side:
+                if whose is side and ticks in levels:
                     levels[ticks] -= lots
             before = side.sign * max((side.sign * ticks for ticks, lots in levels.items() if lots), default=0)
             seen = (before, levels.get(before, 0))
-            for ticks, lots in self._player.book.kernel.taken(SIDES[side]).items():
+            for ticks, lots in self._player.book.kernel.taken(SIDES[side]).items():  # hardly ever any
                 levels[ticks] = levels.get(ticks, 0) + lots
             best = side.sign * max(side.sign * ticks for ticks, lots in levels.items() if lots)
+            self.own_at_best += seen != shown
             self.with_taken += seen != (best, levels[best])
             if (best, levels[best]) != told:
                 self.differences.append(f"row {touch.rows}: {side} {(best, levels[best])}, recorded {told}")
@@ -151,12 +157,15 @@ def test_a_market_maker_trades_to_the_end_and_the_book_is_the_recorded_one(
         print(  # noqa: T201 - the counts are what a reader wants to see
             f"\n{symbol}: compared {witness.compared} of {len(recording.touches)} touches, "
             f"equal {witness.compared - len(witness.differences)}, with own orders in the book {witness.with_own}, "
-            f"sides with taken volume put back {witness.with_taken}; "
+            f"sides with one of them at the best price {witness.own_at_best}, with taken volume put back there "
+            f"{witness.with_taken}; "
             f"{len(world.journal.orders)} orders, {len(world.journal.fills)} fills, gaps 0"
         )
     assert witness.differences == []
     assert witness.compared == len(recording.touches)
     assert witness.with_own > witness.compared // 2
+    assert witness.own_at_best > 500
+    assert witness.with_taken > 0
     # The runner's own book, over its own socket, never lost a number.
     assert not [event for event in world.log if isinstance(event.what, BookGap | VenueFault)]
     assert len(world.journal.fills) > 20
