@@ -4,6 +4,8 @@ The resident of a market that comes from a tape. It takes one moment of the tape
 orders is the kernel's word, and money, rows and news are the exchange's.
 """
 
+from collections import deque
+from collections.abc import Iterator
 from typing import Literal
 
 from runner.model.order import Side
@@ -21,6 +23,10 @@ AtEnd = Literal["hold", "loop", "stop"]
 
 NEVER = 2**62
 """A time (ns) that does not come."""
+BURST, BURST_PAUSE = 100, 1_000_000
+"""Rows that are told at once, and the ns until the next ones. A frame holds up to 800 changes, which really happened
+over 100 ms; a client that lets 256 messages wait is dropped (wire reference 6.2).
+"""
 LOOP_PAUSE = 1_000_000_000
 """Time of the tape between its last row and its first."""
 
@@ -44,6 +50,8 @@ class Player:
         self._speed = speed
         self._at_end = at_end
         self._start = now  # when the first row happened
+        self._waiting: deque[tuple[int, int, int]] = deque()  # kind, ticks and lots, of the moment that is going on
+        self._rows_then = 0  # rows that will have happened when it is over
         self._load()
         self._schedule(now)
 
@@ -54,7 +62,7 @@ class Player:
 
     @property
     def ends(self) -> int:
-        """When the last row happens, ns."""
+        """When the last row happens, ns; later by what bursts cost."""
         return self._start + int((self.recording.end - self.recording.start) / self._speed)
 
     def stand(self, exchange: Exchange, standing: dict[Side, Order]) -> None:
@@ -66,61 +74,77 @@ class Player:
     def act(self, exchange: Exchange) -> None:
         if self.due != self._due:  # time was left out: a suspended machine
             self._start += self.due - self._due
-        if self.rows == len(self.recording):
-            self._begin_again(exchange)
-        else:
-            self._play(exchange, self._moment_end())
+        if not self._waiting:
+            self._begin(exchange.now)
+        for _ in range(min(BURST, len(self._waiting))):
+            self._play(exchange, *self._waiting.popleft())
+        if not self._waiting:
+            self.rows = self._rows_then
         self._schedule(exchange.now)
 
     # Rows ------------------------------------------------------------------------------------------------
 
     def _schedule(self, now: int) -> None:
         tape = self.recording
-        if self.rows < len(tape):
-            self.due = self._start + int((tape.times[self.rows] - tape.start) / self._speed)
+        if self._waiting:
+            self.due = now + BURST_PAUSE
+        elif self.rows < len(tape):
+            self.due = max(now + 1, self._start + int((tape.times[self.rows] - tape.start) / self._speed))
         else:
             self.rounds += 1
             self.due = now + int(LOOP_PAUSE / self._speed) if self._at_end == "loop" else NEVER
         self._due = self.due
 
-    def _moment_end(self) -> int:
-        """Rows that will have happened when those of this moment have."""
-        times, end = self.recording.times, self.rows + 1
-        while end < len(times) and times[end] == times[self.rows]:
-            end += 1
-        return end
+    def _begin(self, now: int) -> None:
+        """Take up the rows of the next moment, or those that lead back to the first."""
+        tape = self.recording
+        if self.rows < len(tape):
+            self._rows_then = self._moment_end(self.rows)
+            columns = (column[self.rows : self._rows_then] for column in (tape.kinds, tape.ticks, tape.lots))
+            self._waiting.extend(zip(*columns, strict=True))
+        else:
+            self._start = now
+            self._rows_then = self._moment_end(0)
+            self._waiting.extend(self._way_back())
+
+    def _way_back(self) -> Iterator[tuple[int, int, int]]:
+        """Changes from the last book to the first; levels that go come first, so it is not crossed on the way."""
+        opening = self._opening()
+        for side in (BUY, SELL):
+            for ticks in self.book.kernel.recorded(side):
+                if (side, ticks) not in opening:
+                    yield side, ticks, 0
+        for (side, ticks), lots in opening.items():
+            yield side, ticks, lots
+
+    def _opening(self) -> dict[tuple[int, int], int]:
+        """What the book holds after the first moment: lots by side and ticks."""
+        tape = self.recording
+        rows = range(self._moment_end(0))
+        levels = {(tape.kinds[row], tape.ticks[row]): tape.lots[row] for row in rows if tape.kinds[row] <= SELL}
+        return {level: lots for level, lots in levels.items() if lots}
 
     def _load(self) -> None:
         """The snapshot, to a world that does not look yet."""
         for (side, ticks), lots in self._opening().items():
             self.book.kernel.level(side, ticks, lots)
         self.book.kernel.touched.clear()
+        self.rows = self._moment_end(0)
 
-    def _opening(self) -> dict[tuple[int, int], int]:
-        """What the book holds after the first moment: lots by side and ticks."""
-        tape, levels = self.recording, {}
-        self.rows = 0
-        self.rows = self._moment_end()
-        for row in range(self.rows):
-            if tape.kinds[row] <= SELL:
-                levels[tape.kinds[row], tape.ticks[row]] = tape.lots[row]
-        return {level: lots for level, lots in levels.items() if lots}
+    def _moment_end(self, row: int) -> int:
+        """Rows that will have happened when those of a row's moment have."""
+        times, end = self.recording.times, row + 1
+        while end < len(times) and times[end] == times[row]:
+            end += 1
+        return end
 
-    def _play(self, exchange: Exchange, end: int) -> None:
-        kinds, ticks, lots = self.recording.kinds, self.recording.ticks, self.recording.lots
-        for row in range(self.rows, end):
-            if kinds[row] <= SELL:
-                self._level(exchange, kinds[row], ticks[row], lots[row])
-            else:
-                self._trade(exchange, kinds[row], ticks[row], lots[row])
-        self.rows = end
-
-    def _level(self, exchange: Exchange, side: int, ticks: int, lots: int) -> None:
-        self.book.kernel.level(side, ticks, lots)
-        self._report(exchange)
-
-    def _trade(self, exchange: Exchange, kind: int, ticks: int, lots: int) -> None:
-        left = self.book.kernel.trade(BUY if kind == BOUGHT else SELL, ticks, lots)
+    def _play(self, exchange: Exchange, kind: int, ticks: int, lots: int) -> None:
+        kernel = self.book.kernel
+        if kind <= SELL:
+            kernel.level(kind, ticks, lots)
+            self._report(exchange)
+            return
+        left = kernel.trade(BUY if kind == BOUGHT else SELL, ticks, lots)
         self._report(exchange)
         if left:
             taker = Side.SELL if kind == SOLD else Side.BUY
@@ -138,14 +162,3 @@ class Player:
             arriving = exchange.stand(self._house.id, market, side, fill.lots, locked)
             matches.append(Match(fill.order, arriving.id, fill.ticks, fill.lots))
         exchange.report(self.recording.market.id, self.book.take_changes(), matches)
-
-    def _begin_again(self, exchange: Exchange) -> None:
-        """From the snapshot: levels that are not in it go first."""
-        self._start = exchange.now
-        opening = self._opening()
-        for side in (BUY, SELL):
-            for ticks in list(self.book.kernel.recorded(side)):
-                if (side, ticks) not in opening:
-                    self._level(exchange, side, ticks, 0)
-        for (side, ticks), lots in opening.items():
-            self._level(exchange, side, ticks, lots)

@@ -202,3 +202,14 @@ def test_two_tapes_are_two_markets_and_the_trader_has_something_of_everything() 
     assert taped.sandbox.key == taped_sandbox("two", NOW + MILLISECOND, [recording()]).sandbox.key
     with pytest.raises(ValueError, match="two tapes of one market"):
         taped_sandbox("two", NOW, [recording(), recording()])
+
+
+def test_a_large_frame_is_told_in_pieces_and_what_follows_waits_for_it() -> None:
+    frame = [(1.0, ASK, 200 + number, 5) for number in range(250)]
+    scene = Scene(*frame, (1.001, SOLD, 100, 3))
+    first, second, third = (scene.at(at) for at in (1, 1.0015, 1.0025))
+    assert [len(changes(news)) for news in (first, second, third)] == [100, 100, 50]
+    assert trades([*first, *second]) == []
+    assert trades(third) == [(SELL, 100, 3)]
+    assert isinstance(third[-1], Traded)
+    assert scene.taped.players[0].ended
