@@ -65,6 +65,9 @@ class OrderBook(Protocol):
 
     def level_count(self, side: Side) -> int: ...
 
+    def restarted(self) -> "OrderBook":
+        """The book as it is when the engine begins anew: without members' orders."""
+
 
 class _Level:
     """Orders at one price, in order of arrival: id -> remaining lots."""
@@ -171,6 +174,9 @@ class MatchingBook:
 
     def level_count(self, side: Side) -> int:
         return len(self._sides[side].keys)
+
+    def restarted(self) -> "MatchingBook":
+        return MatchingBook()
 
 
 def _reaches(order: Arrival, ticks: int) -> bool:

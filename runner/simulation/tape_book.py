@@ -78,3 +78,8 @@ class TapeBook:
 
     def level_count(self, side: Side) -> int:
         return len(self.kernel.recorded(SIDES[side])) + len(self.kernel.own(SIDES[side]))
+
+    def restarted(self) -> "TapeBook":
+        """What is recorded is still there, and what was taken of it still gone."""
+        self.kernel.forget()
+        return self

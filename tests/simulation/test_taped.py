@@ -9,6 +9,7 @@ from runner.model.market import Market
 from runner.model.order import Side
 from runner.simulation.exchange import CATCH_UP, MILLISECOND, SECOND
 from runner.simulation.feed import BookChanged, FeedEvent, Traded
+from runner.simulation.matching import Arrival, MatchingBook
 from runner.simulation.player import AtEnd
 from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Recording
 from runner.simulation.records import Order, OrderState
@@ -213,3 +214,15 @@ def test_a_large_frame_is_told_in_pieces_and_what_follows_waits_for_it() -> None
     assert trades(third) == [(SELL, 100, 3)]
     assert isinstance(third[-1], Traded)
     assert scene.taped.players[0].ended
+
+
+def test_an_engine_that_restarts_forgets_the_members_orders_only() -> None:
+    scene = Scene()
+    scene.order(SELL, "2", "1")
+    scene.order(BUY, "1", "0.98")
+    scene.at(0.1)
+    book = scene.exchange.book("aeur").restarted()
+    assert (book.levels(BUY, 9), book.levels(SELL, 9)) == ([(100, 30), (99, 70)], [(102, 50), (103, 70)])
+    empty = MatchingBook()
+    empty.submit(Arrival(1, BUY, 5, 5))
+    assert empty.restarted().best(BUY) is None
