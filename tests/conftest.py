@@ -1,6 +1,7 @@
-"""What every test stands on: nobody's real state or keys, and no deadline on a slow machine."""
+"""What every test stands on: nobody's real state or keys, Ctrl-C that works, no deadline on a slow machine."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -24,3 +25,10 @@ def _nobodys_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_reaches_child_processes() -> None:
+    """A shell starts a job in the background with SIGINT ignored, and an ignored signal is inherited by children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -184,12 +184,16 @@ def public_trade(value: object, grid: Grid) -> PublicTrade:
     return PublicTrade(grid.symbol, wire.tid, ticks, lots, wire.taker_type, seconds(wire.date))
 
 
-def stock_trade(wire: StockTrade, grid: Grid) -> PublicTrade:
-    """The same from the stock form."""
-    ticks, lots, at = grid.ticks(wire.price), grid.lots(wire.amount), wire.date
-    if ticks <= 0 or lots <= 0 or not 0 <= at <= SECONDS_MAX:
-        raise Unreadable(f"trade {wire.tid} of {lots} lots at {ticks} ticks is none")
-    return PublicTrade(grid.symbol, wire.tid, ticks, lots, wire.taker_type, at)
+def stock_trades(body: StockTrades, grid: Grid) -> list[PublicTrade]:
+    """The same from the stock form: every trade of a message, or Unreadable."""
+    found = []
+    for wire in body.trades:
+        ticks = grid.known_ticks.get(wire.price) or grid.ticks(wire.price)
+        lots, at = grid.lots(wire.amount), wire.date
+        if ticks <= 0 or lots <= 0 or not 0 <= at <= SECONDS_MAX:
+            raise Unreadable(f"trade {wire.tid} of {lots} lots at {ticks} ticks is none")
+        found.append(PublicTrade(grid.symbol, wire.tid, ticks, lots, wire.taker_type, at))
+    return found
 
 
 def sequence_number(body: object) -> int:

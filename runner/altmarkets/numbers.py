@@ -133,6 +133,8 @@ def seconds(value: object) -> int:
 
 def shown(value: object) -> str:
     """A foreign value in a message: short, on one line, whatever it is."""
+    if isinstance(value, bytes):
+        value = value[:100].decode(errors="replace")
     try:
         text = repr(value)
     except ValueError:  # an int of more digits than Python is willing to print

@@ -116,8 +116,8 @@ def request_for(command: Command, markets: Mapping[str, Market]) -> Request:
                 "time_from": time_from,
             }
             return Request("GET", "/market/trades", _texts(query))
-        case ReadBalances():
-            return Request("GET", "/account/balances", _texts({"limit": PAGE}))
+        case ReadBalances(_, page):
+            return Request("GET", "/account/balances", _texts({"limit": PAGE, "page": page}))
     raise TypeError(f"{type(command).__name__} is not a request to the venue")
 
 
@@ -283,9 +283,7 @@ def _balances(command: ReadBalances, answer: Response | NoResponse) -> tuple[Wha
     if isinstance(rows, QueryFailed):
         return (rows,)
     found, faults = _readable(rows, balance_row, "balances")
-    if len(rows) >= PAGE:
-        faults.append(VenueFault("balances", f"{PAGE} currencies or more: the rest is not seen"))
-    return (*faults, BalancesRead(command.query, tuple(found)))
+    return (*faults, BalancesRead(command.query, tuple(found), full=len(rows) >= PAGE))
 
 
 Row = TypeVar("Row")

@@ -22,7 +22,7 @@ from runner.altmarkets.messages import (
     public_trade,
     sequence_number,
     stock_decoder,
-    stock_trade,
+    stock_trades,
     trade_row,
 )
 from runner.altmarkets.numbers import SHORT_TEXT, SHORT_WHOLE, Grid, Unreadable, shown
@@ -32,7 +32,6 @@ from runner.model.event import (
     BookGap,
     BookSnapshot,
     OrderNews,
-    PublicTrade,
     Stream,
     StreamUp,
     TradeNews,
@@ -47,6 +46,9 @@ MESSAGE_BYTES_MAX = 512
 PUBLIC_PATH = "/public/"
 PRIVATE_PATH = "/private/?stream=order&stream=trade&stream=balance"
 """Path and query below the stream URL. Not percent-encoded: the venue reads the query raw."""
+
+HEARTBEAT = "global.tickers"
+"""Comes about every 5 s: it proves that the line lives where a market is quiet (reference 6.3)."""
 
 PRIVATE_REQUIRED = ("order", "trade")  # balances can be polled
 _PRIVATE_UNUSED = frozenset({"deposit_address"})
@@ -66,7 +68,7 @@ class PublicStream:
         self._faults = _Faults("public")
         self._feeds = {symbol: _Feed(known[symbol], self._faults) for symbol in dict.fromkeys(symbols)}
         self._by_name = {name: feed for feed in self._feeds.values() for name in feed.names}
-        self._texts = _messages("subscribe", list(self._by_name))
+        self._texts = _messages("subscribe", [*self._by_name, HEARTBEAT])
         # One confirmation greets the connection, one answers each message.
         self._control = _Control("public", tuple(self._by_name), 1 + len(self._texts), self._faults)
         # How a frame begins says which feed it is for; an only feed finds out by itself whether it is.
@@ -108,10 +110,12 @@ class PublicStream:
 
     def _read(self, text: bytes | str, found: list[What]) -> None:
         for name, body in self._control.read(text, found):
+            if name == HEARTBEAT:
+                continue
             feed = self._by_name.get(name.removesuffix(".ob-snap") + ".ob-inc" if name.endswith(".ob-snap") else name)
             if feed is None:
                 self._faults.tell("unknown stream", f"a message of stream {shown(name)}, not asked for", found)
-            else:
+            elif body is not None:  # null says nothing; what it may stand for, the next number tells
                 feed.read(name, body, found)
 
 
@@ -223,7 +227,9 @@ class _Feed:
                 frame = decode(text)
                 body = frame.increment
                 if body is None:
-                    found += self._stock_trades(frame)
+                    if frame.trades is None:
+                        raise Unreadable
+                    found += stock_trades(frame.trades, grid)
                     continue
                 number, bid, ask = body.sequence, body.bids, body.asks
                 if number != rule.awaited or frame.trades is not None:
@@ -250,11 +256,6 @@ class _Feed:
                 found.append(BookDelta(symbol, number, ((ticks, lots),), ()))
             else:
                 found.append(BookDelta(symbol, number, (), ((ticks, lots),)))
-
-    def _stock_trades(self, frame: StockFrame) -> list[PublicTrade]:
-        if frame.trades is None:
-            raise Unreadable
-        return [stock_trade(trade, self._grid) for trade in frame.trades.trades]
 
     def read(self, name: str, body: object, found: list[What]) -> None:
         """Read any body of one of this market's streams."""
@@ -362,7 +363,7 @@ class _Control:
         self._confirmations_due -= 1
         if self._confirmations_due <= 0:
             listed = ", ".join(missing)
-            self._faults.tell("missing", f"the venue does not confirm: {listed}; is the key allowed to trade?", found)
+            self._faults.tell("missing", f"the venue does not confirm: {listed}", found)
 
     def _error(self, body: object, found: list[What]) -> None:
         text = body.get("message") if isinstance(body, dict) else body

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import re
+import sys
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -10,8 +11,27 @@ from typing import get_args
 import anyio
 import click
 
+from runner.cli.check import content
 from runner.cli.exits import Exit, fail
-from runner.run.sandbox import AtEnd, NotATape, Opened, Recording, TapeFile, Tapes, read_tapes, serve, serve_tapes
+from runner.config.problems import Problem
+from runner.run.sandbox import (
+    KINDS,
+    AtEnd,
+    CannotHappen,
+    NotATape,
+    Opened,
+    Plan,
+    Planned,
+    Recording,
+    TapeFile,
+    Tapes,
+    fault,
+    fault_table,
+    faults_of,
+    read_tapes,
+    serve,
+    serve_tapes,
+)
 
 
 def _loopback(ctx: click.Context, param: click.Parameter, host: str) -> str:
@@ -32,6 +52,22 @@ def _tape(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) ->
             symbol, path = "", text
         files.append(TapeFile(Path(path), symbol.upper() or None))
     return tuple(files)
+
+
+def _fault(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Planned, ...]:
+    try:
+        return tuple(map(fault, texts))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _names(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not name.isidentifier() or name in {"trader", "house"}:
+            raise click.BadParameter(f"{name!r} is not free: use letters, digits and _, and not trader or house")
+    if len(set(names)) < len(names):
+        raise click.BadParameter("each name once")
+    return names
 
 
 @click.command(name="sandbox")
@@ -63,8 +99,33 @@ def _tape(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) ->
     show_default=True,
     help="After a tape: the book stands still; it begins again; or the exchange closes.",
 )
+@click.option(
+    "--kind", type=click.Choice(KINDS), default=KINDS[0], show_default=True, help="Which Peatio it behaves like."
+)
+@click.option("--account", "accounts", metavar="NAME", multiple=True, callback=_names, help="A further account.")
+@click.option(
+    "--fault",
+    "faults",
+    metavar="NAME[=VALUE]",
+    multiple=True,
+    callback=_fault,
+    help="Let this go wrong; also with ,for=10s ,times=3 ,chance=0.2 ,on=create behind it.",
+)
+@click.option("--faults", "file", metavar="FILE", help="A YAML list of faults with the time each begins at.")
+@click.option("--list-faults", is_flag=True, help="List everything that can go wrong, and leave.")
 def command(
-    port: int, seed: int, host: str, as_json: bool, files: tuple[TapeFile, ...], speed: float, at_end: AtEnd
+    port: int,
+    seed: int,
+    host: str,
+    as_json: bool,
+    files: tuple[TapeFile, ...],
+    speed: float,
+    at_end: AtEnd,
+    kind: str,
+    accounts: tuple[str, ...],
+    faults: tuple[Planned, ...],
+    file: str | None,
+    list_faults: bool,
 ) -> None:
     """Keep a local exchange running until Ctrl-C or SIGTERM.
 
@@ -79,7 +140,14 @@ def command(
       runner sandbox --port 8080            # prints what to put into a strategy file
       runner sandbox --seed 7 --json | head -1
       runner sandbox --tape btcusdt.gz --speed 5 --at-end loop
+      runner sandbox --fault answer=502,chance=0.1 --fault json_ping --faults storm.yml
+      curl http://127.0.0.1:8080/sandbox/control --json '{"name": "engine_restart"}'
     """
+    if list_faults:
+        click.echo(json.dumps(_table()) if as_json else "\n".join(_lines()))
+        return
+    timed = () if file is None else _timed(file)
+    plan = Plan(kind=kind, accounts=accounts, faults=(*faults, *timed))
 
     if not files and (speed, at_end) != (1.0, "hold"):
         fail(Exit.USAGE, "--speed and --at-end are about a tape: name one with --tape FILE")
@@ -96,9 +164,11 @@ def command(
         if files:
             tapes = Tapes(files, speed, at_end)
             play = partial(serve_tapes, _recordings(tapes), tapes)
-            anyio.run(play, str(seed), host, port, show, tell_end)
+            anyio.run(play, str(seed), host, port, show, tell_end, plan)
         else:
-            anyio.run(serve, str(seed), host, port, show)
+            anyio.run(serve, str(seed), host, port, show, plan)
+    except CannotHappen as problem:
+        fail(Exit.USAGE, str(problem))
     except OSError as error:
         fail(Exit.USAGE, f"cannot serve on {host} port {port}: {error.strerror or error}; choose another --port")
 
@@ -120,13 +190,34 @@ def _recordings(tapes: Tapes) -> list[Recording]:
     return recordings
 
 
+def _timed(file: str) -> tuple[Planned, ...]:
+    found = faults_of(content(file), "<stdin>" if file == "-" else file)
+    wrong = [one for one in found if isinstance(one, Problem)]
+    if wrong:
+        click.echo("\n".join(map(str, wrong)), err=True)
+        sys.exit(Exit.CONFIG)
+    return tuple(one for one in found if isinstance(one, Planned))
+
+
+def _table() -> list[dict[str, str]]:
+    return [{"name": name, "value": value, "says": says} for name, value, says in fault_table()]
+
+
+def _lines() -> list[str]:
+    return [f"{name}{'=' + value if value else ''}\n    {says}" for name, value, says in fault_table()]
+
+
 def _facts(opened: Opened) -> dict[str, object]:
+    accounts = {
+        name: {"api_key": key.access_key, "secret_key": key.secret_key} for name, key in opened.accounts.items()
+    }
     return {
         "rest_url": opened.rest_url,
         "stream_url": opened.stream_url,
         "api_key": opened.credentials.access_key,
         "secret_key": opened.credentials.secret_key,
         "markets": list(opened.markets),
+        **({"accounts": accounts} if accounts else {}),
     }
 
 
@@ -145,4 +236,16 @@ To trade there, put this into a strategy file
 and this into the environment
 
   export ALTMARKETS_API_KEY={opened.credentials.access_key}
-  export ALTMARKETS_SECRET_KEY={opened.credentials.secret_key}"""
+  export ALTMARKETS_SECRET_KEY={opened.credentials.secret_key}{
+        "".join(_keys(name, key.access_key, key.secret_key) for name, key in opened.accounts.items())
+    }"""
+
+
+def _keys(name: str, access_key: str, secret_key: str) -> str:
+    variable = f"ALTMARKETS_{name.upper()}"
+    return f"""
+
+and of the account {name}, with `credentials: {name}`
+
+  export {variable}_API_KEY={access_key}
+  export {variable}_SECRET_KEY={secret_key}"""

@@ -2,7 +2,7 @@
 
 What it says is decided in `altmarkets/server.py`; here are connections, their deadlines and their end. As at the
 real venue (wire reference 6.2) a WebSocket is pinged every 54 s, must answer within 60 s, and is dropped without a
-close frame once 256 messages wait behind a write that it does not take.
+close frame once more than 256 messages wait behind a write that it does not take.
 """
 
 import math
@@ -15,14 +15,18 @@ from anyio.abc import ByteStream, SocketAttribute
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
-from runner.altmarkets.server import Reply, Server, Session
+from runner.altmarkets.server import Pending, Reply, Server, Session
 from runner.edge.clock import Clock
 from runner.edge.conversation import Conversation, Hangup, HttpRequest, phrase
-from runner.edge.network import hang_up
+from runner.edge.network import LOST, hang_up
 from runner.edge.websocket import Link, LinkClosed
 
 MESSAGE_BYTES_MAX = 512
 BACKLOG_MAX = 256
+TURNS, TURN_S = 10, 0.01
+"""A write that is unfinished after so many turns of the loop is one that the client does not take. Turns and not only
+time: where the whole process had to wait (a busy machine), the write had no turn either.
+"""
 PING_S = 54.0
 PONG_S = 60.0
 PATIENCE_S = 2.0
@@ -116,17 +120,33 @@ class Doors:
         conversation = Conversation(stream)
         try:
             while not (request := await conversation.request()).wants_websocket:
-                reply = self._answer(request)
+                reply = await self._answer(request)
+                if reply.fate != "send":
+                    return await _say_nothing(stream, until_they_leave=reply.fate == "hang")
                 await conversation.reply(reply.status, reply.headers, reply.body)
         except Hangup:
             await hang_up(stream, PATIENCE_S)
         else:
             await self._serve_websocket(stream, request)
 
-    def _answer(self, request: HttpRequest) -> Reply:
+    async def _answer(self, request: HttpRequest) -> Reply:
         # HEAD is GET without the body; the conversation leaves that out.
         method = "GET" if request.method == "HEAD" else request.method
-        return self._call(lambda now: self._server.request(method, request.target, request.headers, request.body, now))
+        answer = self._call(
+            lambda now: self._server.request(method, request.target, request.headers, request.body, now)
+        )
+        if isinstance(answer, Pending):
+            answer = await self._when_ready(answer)
+        if answer.at > self._clock.now():
+            await self._clock.sleep_until(answer.at)
+        return answer
+
+    async def _when_ready(self, pending: Pending) -> Reply:
+        """The answer of a request that is held up; it is carried out by the time that is kept here, not by us."""
+        while pending.reply is None:
+            await self._clock.sleep_until(pending.due)
+            self._call(self._server.advance)
+        return pending.reply
 
     async def _serve_websocket(self, stream: ByteStream, request: HttpRequest) -> None:
         sessions: list[Session] = []
@@ -162,7 +182,7 @@ class Doors:
 
 
 class _Listener:
-    """One WebSocket client: a task that reads, one that writes, one that pings; the first to end ends all."""
+    """One WebSocket client: tasks that read, write, ping and watch the backlog; the first to end ends all."""
 
     def __init__(self, link: Link, session: Session, hear: Callable[[Session, str], None]) -> None:
         self._link = link
@@ -170,14 +190,21 @@ class _Listener:
         self._hear = hear
         self._work = anyio.Event()
         self._writing = False
+        self._writes = 0
+        self._behind = anyio.Event()
         self._scope = anyio.CancelScope()
 
     def look(self) -> None:
         """The server was busy: there may be something to say to this client."""
         if self._session.outgoing or self._session.close_code is not None:
             self._work.set()
-        if self._writing and len(self._session.outgoing) > BACKLOG_MAX:
+        if self._is_behind():
+            self._behind.set()
+        if self._session.line != "up":
             self._scope.cancel()
+
+    def _is_behind(self) -> bool:
+        return self._writing and len(self._session.outgoing) > BACKLOG_MAX
 
     async def run(self) -> None:
         """Until the client leaves, the server wants it gone, or it does not keep up: then without a close frame."""
@@ -191,9 +218,11 @@ class _Listener:
         self.look()
         with self._scope:
             async with anyio.create_task_group() as tasks:
-                for work in (self._read, self._write, self._keep_alive):
+                for work in (self._read, self._write, self._keep_alive, self._keep_up):
                     tasks.start_soon(until_over, work)
-        if close_code is not None:
+        if self._session.line == "dead":
+            await self._link.ignore()
+        elif close_code is not None:
             await self._link.aclose(close_code)
 
     async def _read(self) -> int:
@@ -213,6 +242,7 @@ class _Listener:
                 texts = list(session.outgoing)
                 session.outgoing.clear()
                 self._writing = True
+                self._writes += 1
                 try:
                     await self._link.send(texts)
                 except LinkClosed:
@@ -232,6 +262,25 @@ class _Listener:
                 with suppress(LinkClosed):
                     await self._link.ping()
             await anyio.sleep_until(min(ping_at, self._link.pong_at + PONG_S))
+
+    async def _keep_up(self) -> None:
+        """Return when too much waits behind one write that goes on and on."""
+        while True:
+            await self._behind.wait()
+            write = self._writes
+            for _ in range(TURNS):
+                await anyio.sleep(TURN_S)
+            if self._writes == write and self._is_behind():
+                return
+            self._behind = anyio.Event()
+            self.look()
+
+
+async def _say_nothing(stream: ByteStream, *, until_they_leave: bool) -> None:
+    """The end of a connection without an answer: at once, or when the client has had enough."""
+    with suppress(anyio.EndOfStream, *LOST):
+        while until_they_leave:
+            await stream.receive()
 
 
 def _refusal(reply: Reply) -> Response:

@@ -240,6 +240,12 @@ class Link:
                 await self._flush()
             await hang_up(self._stream, CLOSE_S)
 
+    async def ignore(self) -> None:
+        """Half-open: take whatever comes and answer nothing, not even a ping, until the other end hangs up."""
+        with suppress(anyio.EndOfStream, *LOST):
+            while True:
+                await self._stream.receive(READ_BYTES)
+
     async def abort(self) -> None:
         """Hang up at once, without a close frame."""
         with anyio.CancelScope(shield=True):

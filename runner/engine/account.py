@@ -42,6 +42,7 @@ class Account:
         self._reserve = settings.cancel_reserve
         self._forget_at = now + FORGET_EVERY
         self._balances_at = 0
+        self._failing: dict[str, str] = {}  # what is asked for in vain at present -> why
 
     def take_over(self, restored: events.Restored, now: int, out: Effects) -> None:
         """Continue from the journal. The first tick waits until the venue has confirmed or corrected this."""
@@ -173,7 +174,11 @@ class Account:
         out.note("cancel.unanswered", level="warning", order_id=what.order_id, reason=what.reason)
         self.orders.cancel_unanswered(what.order_id, now)
 
+    def _answered(self, query: int) -> None:
+        self._failing.pop(self.watch.asked(query), None)
+
     def _orders_listed(self, what: events.OrdersListed, now: int, out: Effects) -> None:
+        self._answered(what.query)
         name = self.watch.searching(what.query)
         listed = self.watch.orders_listed(what, now)
         for row in what.rows:
@@ -191,6 +196,7 @@ class Account:
             self.watch.found(name)
 
     def _order_read(self, what: events.OrderRead, now: int, out: Effects) -> None:
+        self._answered(what.query)
         self.watch.read_answered(what.query)
         if what.row is None:
             self.orders.missing(what.order_id, now, out)
@@ -198,18 +204,23 @@ class Account:
             self.orders.read(what.row, now, out)
 
     def _trades_listed(self, what: events.TradesListed, now: int, out: Effects) -> None:
+        self._answered(what.query)
         for row in what.rows:
             self.orders.trade(row, now, out)
         self.watch.trades_listed(what, now)
 
     def _balances_read(self, what: events.BalancesRead, now: int, _out: Effects) -> None:
-        asked_at = self.watch.balances_read(what.query, now)
-        if asked_at is not None:
-            self.funds.read(what.rows, asked_at)
+        self._answered(what.query)
+        everything = self.watch.balances_read(what, now)
+        if everything is not None:
+            self.funds.read(everything.rows, everything.asked_at)
 
     def _query_failed(self, what: events.QueryFailed, now: int, out: Effects) -> None:
+        asked = self.watch.asked(what.query)
         order_id = self.watch.failed(what.query, now)
-        out.note("query.failed", level="warning", reason=what.reason)
+        if self._failing.get(asked) != what.reason:  # said once, and again when it works again or fails otherwise
+            self._failing[asked] = what.reason
+            out.note("query.failed", level="warning", asked=asked, reason=what.reason)
         if order_id is not None:
             self.orders.cancel_unanswered(order_id, now)
         if what.permanent:

@@ -132,8 +132,8 @@ class Book:
         self._fill((), ())
 
     def _fill(self, bids: Levels, asks: Levels) -> None:
-        self._bids = {ticks: lots for ticks, lots in bids if lots}
-        self._asks = {ticks: lots for ticks, lots in asks if lots}
+        self._bids = {ticks: lots for ticks, lots in dict(bids).items() if lots}
+        self._asks = {ticks: lots for ticks, lots in dict(asks).items() if lots}
         self._sweep()
         self._find_bid()
         self._find_ask()

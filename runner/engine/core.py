@@ -32,6 +32,7 @@ from runner.model.settings import MILLISECOND, SECOND, Settings
 Phase = Literal["starting", "trading", "stopping", "stopped"]
 
 SIGN_WITHIN = 5 * SECOND  # from the intent to the signature; after that it is proven not sent
+CLOCK_OFFSET_MAX = 4 * SECOND  # the venue's nonce window is 5 s either way
 ONCE_WITHIN = 30 * SECOND
 RETRY_BLOCKED = 50 * MILLISECOND
 
@@ -175,8 +176,12 @@ class Engine:
 
     # What belongs to no part ------------------------------------------------------------------------------
 
-    def _clock_read(self, what: events.ClockRead, _now: int, _out: Effects) -> None:
+    def _clock_read(self, what: events.ClockRead, _now: int, out: Effects) -> None:
+        """Requests are signed with the venue's time, so a difference is no harm in itself; a large one is a clock that
+        cannot be trusted to stay where it is."""
         self._offset = what.offset
+        if abs(what.offset) > CLOCK_OFFSET_MAX:
+            out.note("clock.skewed", level="error", offset_s=what.offset / SECOND, limit_s=CLOCK_OFFSET_MAX / SECOND)
 
     def _stream_up(self, what: events.StreamUp, now: int, out: Effects) -> None:
         out.note("stream.up", stream=what.stream)
@@ -234,7 +239,7 @@ class Engine:
     def _ready(self, now: int) -> bool:
         """The picture is whole: account read since the private stream came up, and a fresh book."""
         account, limits = self.account, self.settings.limits
-        known = account.watch.synced and not account.orders.unheard()
+        known = account.watch.synced and not account.orders.unheard() and abs(self._offset) <= CLOCK_OFFSET_MAX
         return known and self.feeds.usable(self.settings.markets[0], now, limits.max_book_age)
 
     def _tick_due(self, now: int) -> bool:

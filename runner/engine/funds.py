@@ -48,8 +48,8 @@ class Funds:
             if reservation.seen_at is None or reservation.seen_at >= asked_at
         }
 
-    def reserve(self, client_id: str, market: Market, side: Side, ticks: int, lots: int) -> None:
-        self._reservations[client_id] = _Reservation(*cost(market, side, ticks, lots))
+    def reserve(self, client_id: str, currency: str, amount: Decimal) -> None:
+        self._reservations[client_id] = _Reservation(currency, amount)
 
     def seen(self, client_id: str, now: int) -> None:
         """The venue has locked the order's funds, or given them back: the next read tells the truth about it."""

@@ -27,6 +27,7 @@ NEWS_KEPT = 10_000
 CANCEL_RETRY_FIRST = 5 * SECOND
 CANCEL_RETRY_LAST = 60 * SECOND
 FILLS_GRACE = SECOND  # how long the stream's own events may take before the order is read
+MARKET_POLL = 3 * SECOND // 2
 NONCE_WINDOW = 5 * SECOND  # W of orders.md
 ABSENT_COUNTS = 600 * SECOND
 FORGET_AFTER = 900 * SECOND  # an ended order; should it turn up later, its name still tells whose it is
@@ -144,7 +145,6 @@ class Orders:
     def intend(self, approved: Approved, reason: str, event: int, now: int, sign_before: int, out: Effects) -> None:
         """Burn a generation, write the intent down and ask for the order."""
         target = approved.target
-        assert target.ticks is not None
         generation = self._generations.get(target.slot, -1) + 1
         order = Order(
             client_id=client_id(self._tag, self._epoch, target.slot, generation),
@@ -167,7 +167,7 @@ class Orders:
         self._generations[target.slot] = generation
         self.intended += 1
         self._store(order)
-        self._funds.reserve(order.client_id, approved.market, order.side, target.ticks, order.lots)
+        self._funds.reserve(order.client_id, approved.currency, approved.locks)
         out.changes.append(OrderChanged(order))
         out.commands.append(
             Place(order.client_id, order.market, order.side, order.ticks, order.lots, order.sign_before)
@@ -453,6 +453,9 @@ class Orders:
         state = _alive_as(order, row)
         if executed != order.executed_lots or state is not order.state:
             order = self._change(order, out, now, executed_lots=executed, state=state)
+        if order.ticks is None and not row.terminal:
+            # A market order is silent unless it is filled whole: it is asked about until it ends.
+            self._reads.setdefault(row.id, now + MARKET_POLL)
         for trade in row.trades or ():
             self.trade(msgspec.structs.replace(trade, order_id=row.id), now, out)
         self._settle(self._orders[name], now, out)

@@ -29,6 +29,7 @@ class Target(Struct, frozen=True):
     lots: int
     repeat: bool
     parent: tuple[str, int] | None  # name, total lots
+    post_only: bool = False
 
 
 class Difference(Struct, frozen=True):
@@ -93,4 +94,7 @@ def _target(quote: Quote, symbol: str, market: Market) -> Target:
     except (ValueError, TypeError) as problem:
         raise BadQuote(f"slot {quote.slot!r}: {problem}") from problem
     # Market orders never repeat: a lost answer must not become a second purchase.
-    return Target(quote.slot, symbol, quote.side, ticks, lots, quote.repeat and ticks is not None, parent)
+    if ticks is None and quote.post_only:
+        raise BadQuote(f"slot {quote.slot!r}: a market order never rests, so it cannot be post_only")
+    repeat = quote.repeat and ticks is not None
+    return Target(quote.slot, symbol, quote.side, ticks, lots, repeat, parent, quote.post_only)

@@ -18,12 +18,19 @@ from runner.model.money import MONEY, ZERO, plain
 from runner.model.order import Order, OrderRow, Side
 from runner.model.settings import SECOND, Limits
 
+MARKET_BUY_LOCK = Decimal("1.1")  # of the cost; the buffer is the venue's only price protection (reference 5.3)
+DEPTH = 300  # levels a side, as many as the venue's snapshot has
+
 
 class Approved(Struct, frozen=True):
-    """A target that may become an order now. Only the gate makes one; only from one can a `Place` be made."""
+    """A target that may become an order now. Only the gate makes one; only from one can a `Place` be made.
+
+    `locks` of `currency` is what the venue will set aside for it.
+    """
 
     target: Target
-    market: Market
+    currency: str
+    locks: Decimal
 
 
 class Refused(Struct, frozen=True):
@@ -84,37 +91,50 @@ class Gate:
 
     def judge(self, target: Target) -> Approved | Refused | Waiting:
         market = self._at.markets[target.market]
-        for check in (self._rules, self._book, self._size, self._exposure, self._parent, self._self_trade):
-            refusal = check(target, market)
+        refusal = self._rules(target, market) or self._book(target)
+        if refusal is not None:
+            return Refused(target, *refusal)
+        # A market order is judged as the limit order that the visible depth makes of it.
+        ticks = self._reaches(target.market, target.side, target.lots) if target.ticks is None else target.ticks
+        if ticks is None:
+            return Refused(target, "insufficient_market_liquidity", {"quantity": plain(market.quantity(target.lots))})
+        for check in (self._post_only, self._size, self._exposure, self._parent, self._self_trade):
+            refusal = check(target, market, ticks)
             if refusal is not None:
                 return Refused(target, *refusal)
-        assert target.ticks is not None  # `_rules` refused market orders
-        currency, amount = cost(market, target.side, target.ticks, target.lots)
+        return self._fund(target, market, ticks)
+
+    def _fund(self, target: Target, market: Market, ticks: int) -> Approved | Waiting:
+        currency, needs = cost(market, target.side, ticks, target.lots)
         spent = self._spent.get(currency, ZERO)
         spendable = MONEY.subtract(self._at.funds.spendable(currency), spent)
-        if amount > spendable:
-            return Waiting(target, currency, amount, spendable)
-        self._spent[currency] = MONEY.add(spent, amount)
-        self._count(target.market, target.side, target.ticks, target.lots, target.parent and target.parent[0])
-        return Approved(target, market)
+        if needs > spendable:
+            return Waiting(target, currency, needs, spendable)
+        locks = needs
+        if target.ticks is None and target.side is Side.BUY:
+            locks = min(MONEY.multiply(needs, MARKET_BUY_LOCK), spendable)
+        self._spent[currency] = MONEY.add(spent, locks)
+        self._count(target.market, target.side, ticks, target.lots, target.parent and target.parent[0])
+        return Approved(target, currency, locks)
 
     # The checks -------------------------------------------------------------------------------------------
 
     def _rules(self, target: Target, market: Market) -> _Refusal | None:
         if not market.enabled:
             return "market_disabled", {"market": market.symbol}
-        if target.ticks is None:
-            return "market_order", {"allowed": "limit"}
-        quantity, price = market.quantity(target.lots), market.price(target.ticks)
+        quantity = market.quantity(target.lots)
         if target.lots <= 0 or quantity < market.quantity_min:
             return "quantity_min", {"quantity": plain(quantity), "limit": plain(market.quantity_min)}
+        if target.ticks is None:
+            return None
+        price = market.price(target.ticks)
         if target.ticks <= 0 or price < market.price_min:
             return "price_min", {"price": plain(price), "limit": plain(market.price_min)}
         if market.price_max is not None and price > market.price_max:
             return "price_max", {"price": plain(price), "limit": plain(market.price_max)}
         return None
 
-    def _book(self, target: Target, _market: Market) -> _Refusal | None:
+    def _book(self, target: Target) -> _Refusal | None:
         book = self._at.books[target.market]
         if book.state != "live":
             return "book_not_live", {"state": book.state}
@@ -123,19 +143,27 @@ class Gate:
             return "max_book_age", {"age_s": age / SECOND, "limit_s": limit / SECOND}
         return None
 
-    def _size(self, target: Target, market: Market) -> _Refusal | None:
+    def _post_only(self, target: Target, market: Market, ticks: int) -> _Refusal | None:
+        """The venue has no such order, so this is a promise about the book as we see it, not about the fill."""
+        book = self._at.books[target.market]
+        touch = book.best_ask() if target.side is Side.BUY else book.best_bid()
+        if not target.post_only or touch is None or (ticks - touch[0]) * target.side.sign < 0:
+            return None
+        return "post_only", {"price": plain(market.price(ticks)), "touch": plain(market.price(touch[0]))}
+
+    def _size(self, target: Target, market: Market, ticks: int) -> _Refusal | None:
         most = self._limits.max_open_orders
         if most is not None and self._open >= most:
             return "max_open_orders", {"open": self._open, "limit": most}
         limit = self._limits.max_order_notional.get(market.quote)
         if limit is not None:
-            notional = market.notional(target.ticks or 0, target.lots)
+            notional = market.notional(ticks, target.lots)
             if notional > limit:
                 return "max_order_notional", {"notional": plain(notional), "limit": plain(limit)}
         return None
 
-    def _exposure(self, target: Target, market: Market) -> _Refusal | None:
-        (gained, received), (given, paid) = self._flows(target.market, target.side, target.ticks or 0, target.lots)
+    def _exposure(self, target: Target, market: Market, ticks: int) -> _Refusal | None:
+        (gained, received), (given, paid) = self._flows(target.market, target.side, ticks, target.lots)
         limit = self._limits.max_position.get(gained)
         if limit is not None:
             worst = MONEY.add(self._at.position(gained), MONEY.add(received, self._received.get(gained, ZERO)))
@@ -148,7 +176,7 @@ class Gate:
                 return "max_position", {"currency": given, "worst": plain(worst), "limit": f"-{plain(limit)}"}
         return None
 
-    def _parent(self, target: Target, market: Market) -> _Refusal | None:
+    def _parent(self, target: Target, market: Market, _ticks: int) -> _Refusal | None:
         if target.parent is None:
             return None
         name, total = target.parent
@@ -158,25 +186,20 @@ class Gate:
         numbers = {"would_be": plain(market.quantity(would_be)), "limit": plain(market.quantity(total))}
         return "parent_total", {"parent": name, **numbers}
 
-    def _self_trade(self, target: Target, market: Market) -> _Refusal | None:
+    def _self_trade(self, target: Target, market: Market, ticks: int) -> _Refusal | None:
         """The venue lets an account trade with itself and charges both fees."""
-        assert target.ticks is not None
-        if target.side is Side.BUY:
-            own = self._asks.get(target.market)
-            crosses = own is not None and target.ticks >= own
-        else:
-            own = self._bids.get(target.market)
-            crosses = own is not None and target.ticks <= own
-        if not crosses or own is None:
+        own = self._asks.get(target.market) if target.side is Side.BUY else self._bids.get(target.market)
+        if own is None or (ticks - own) * target.side.sign < 0:
             return None
-        return "self_trade", {"price": plain(market.price(target.ticks)), "own": plain(market.price(own))}
+        return "self_trade", {"price": plain(market.price(ticks)), "own": plain(market.price(own))}
 
     # Worst case -------------------------------------------------------------------------------------------
 
     def _count(self, symbol: str, side: Side, ticks: int | None, lots: int, parent: str | None) -> None:
         self._open += 1
         if self._limits.max_position:
-            (gained, received), (given, paid) = self._flows(symbol, side, ticks or 0, lots)
+            price = self._reaches(symbol, side, lots) if ticks is None else ticks
+            (gained, received), (given, paid) = self._flows(symbol, side, price or 0, lots)
             self._received[gained] = MONEY.add(self._received.get(gained, ZERO), received)
             self._paid[given] = MONEY.add(self._paid.get(given, ZERO), paid)
         if parent is not None:
@@ -190,6 +213,15 @@ class Gate:
             self._bids[symbol] = max(ticks, self._bids.get(symbol, ticks))
         else:
             self._asks[symbol] = min(ticks, self._asks.get(symbol, ticks))
+
+    def _reaches(self, symbol: str, side: Side, lots: int) -> int | None:
+        """The last price a market order would trade at on the visible depth; None where that is too little."""
+        book = self._at.books[symbol]
+        for ticks, there in book.asks(DEPTH) if side is Side.BUY else book.bids(DEPTH):
+            lots -= there
+            if lots <= 0:
+                return ticks
+        return None
 
     def _flows(self, symbol: str, side: Side, ticks: int, lots: int) -> tuple[tuple[str, Decimal], tuple[str, Decimal]]:
         """What the order receives and what it pays at most: ((currency, amount), (currency, amount)).

@@ -74,6 +74,8 @@ class Stop:
         doubt = account.doubt_until - offset
         if self._quiet_at is None:
             self._quiet_at = now
+            if doubt > now:
+                out.note("run.waiting", reason="a create had no clear answer", for_s=round((doubt - now) / SECOND))
         after = max(self._quiet_at, doubt)
         if account.watch.listed_at is not None and account.watch.listed_at >= after:
             self._finish(out)
@@ -93,6 +95,12 @@ class Stop:
     def _give_up(self, account: Account, out: Effects) -> None:
         left = ", ".join(f"{order.client_id} ({order.state.value})" for order in account.orders.live())
         self.exit_code = EXIT_UNPROVEN
-        self.reason = f"{self.reason}; not proven gone: {left or 'no complete listing came'}"
+        if left:
+            self.reason += f"; not proven gone: {left}. The next run of this file takes them over; until then look "
+            self.reason += "at the venue yourself"
+        else:
+            self.reason += (
+                "; the venue did not confirm in time that nothing is left: look there, or run this file again"
+            )
         out.note("run.unproven", level="error", orders=left)
         self._finish(out)

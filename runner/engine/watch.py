@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from runner.model.command import Command, ListOrders, ListTrades, ReadBalances, ReadOrder
-from runner.model.event import OrdersListed, TradesListed
+from runner.model.event import BalancesRead, OrdersListed, TradesListed
 from runner.model.ids import parse_client_id
-from runner.model.order import Order, OrderRow
+from runner.model.order import BalanceRow, Order, OrderRow
 from runner.model.settings import MILLISECOND, SECOND
 
 NONCE_WINDOW = 5 * SECOND  # W of orders.md
@@ -63,6 +63,20 @@ class _LookUp(Struct):
     lacked_at: int = 0
 
 
+class _Balances(Struct):
+    """What the account holds, page by page."""
+
+    page: int = 1
+    rows: list[BalanceRow] = []
+
+
+class AllBalances(Struct, frozen=True):
+    """Every balance of the account, asked for from `asked_at` on."""
+
+    rows: tuple[BalanceRow, ...]
+    asked_at: int
+
+
 class Listed(Struct, frozen=True):
     """A complete listing of what is at work, asked for from `asked_at` on."""
 
@@ -78,6 +92,7 @@ class Watch:
         # Nothing is read before the private stream listens: what changed in between would be missed.
         self._chores = {name: _Chore(now + POLL_BLIND) for name in ("balances", "at_work", "trades")}
         self._listing = _Listing()
+        self._balances = _Balances()
         self._trades_page = 1
         self._trades_from = now // SECOND - OVERLAP_S
         self._newest_trade = now // SECOND
@@ -104,6 +119,7 @@ class Watch:
         self._balance_stream = "balance" in names
         self._unsynced = set(self._chores)
         self._listing = _Listing()
+        self._balances = _Balances()
         self._trades_page = 1
         for name in self._chores:
             self._chores[name] = _Chore(now)
@@ -169,8 +185,9 @@ class Watch:
     def _ask(self, name: str, chore: _Chore, now: int) -> Command:
         query = chore.query = self._query()
         if name == "balances":
-            chore.began = now
-            return ReadBalances(query)
+            if self._balances.page == 1:
+                chore.began = now
+            return ReadBalances(query, self._balances.page)
         if name == "trades":
             return ListTrades(query, self._trades_from, self._trades_page)
         if self._listing.stage == 0 and self._listing.page == 1:
@@ -189,13 +206,19 @@ class Watch:
 
     # Answers ----------------------------------------------------------------------------------------------
 
-    def balances_read(self, query: int, now: int) -> int | None:
-        """When the answered request was made; None for an answer to an earlier connection's question."""
+    def balances_read(self, what: BalancesRead, now: int) -> AllBalances | None:
+        """Everything the account holds when this page was the last; None before, and for an earlier question."""
         chore = self._chores["balances"]
-        if chore.query != query:
+        if chore.query != what.query:
             return None
+        rows = [*self._balances.rows, *what.rows]
+        if what.full:
+            self._balances = _Balances(self._balances.page + 1, rows)
+            chore.query, chore.due = None, now
+            return None
+        self._balances = _Balances()
         self._done("balances", now)
-        return chore.began
+        return AllBalances(tuple(rows), chore.began)
 
     def trades_listed(self, what: TradesListed, now: int) -> None:
         chore = self._chores["trades"]
@@ -254,6 +277,15 @@ class Watch:
                 search.windows += [(time_from, middle), (middle, time_to)]
         search.due = now
         return not search.windows and self._round_ended(search, order, now)
+
+    def asked(self, query: int) -> str:
+        """What a request that is out is about, for the reader."""
+        for name, chore in self._chores.items():
+            if chore.query == query:
+                return name
+        if query in self._reads:
+            return "order"
+        return "look-up" if self.searching(query) is not None else "an earlier question"
 
     def searching(self, query: int) -> str | None:
         """The client id that a look-up's query is about."""

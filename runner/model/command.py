@@ -51,7 +51,10 @@ class ListTrades(Struct, frozen=True, tag=True):
 
 
 class ReadBalances(Struct, frozen=True, tag=True):
+    """One page of the account's balances."""
+
     query: int
+    page: int = 1
 
 
 # Requests to the run --------------------------------------------------------------------------------------

@@ -197,8 +197,11 @@ class TradesListed(Struct, frozen=True, tag=True):
 
 
 class BalancesRead(Struct, frozen=True, tag=True):
+    """One page; `full`: there may be more."""
+
     query: int
     rows: tuple[BalanceRow, ...]
+    full: bool = False
 
 
 class QueryFailed(Struct, frozen=True, tag=True):

@@ -34,7 +34,8 @@ class Quote(Struct, frozen=True):
 
     `price` is quote per base, or `"market"`; `quantity` is base. `market` is a symbol (`ROGER-BTC`), by default
     the first of the file. `repeat=False`: not placed again once it had a fill. `parent=(name, total)`: the sum of
-    what is filled and open over every quote of that parent never exceeds `total` base.
+    what is filled and open over every quote of that parent never exceeds `total` base. `post_only`: our gate refuses
+    it if it would trade at once with the book as we see it; the venue itself knows no such order.
     """
 
     slot: str
@@ -44,6 +45,7 @@ class Quote(Struct, frozen=True):
     repeat: bool = True
     parent: tuple[str, float] | None = None
     market: str | None = None
+    post_only: bool = False
 
 
 class OrderState(enum.StrEnum):

@@ -6,8 +6,10 @@ Source: orders.md rules 6, 7, 21 and 26.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Protocol
 
+import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
@@ -21,7 +23,8 @@ from runner.model.market import Market
 
 CREATE_WITHIN_S = 15.0  # as long as the venue's own gateway waits for an answer (wire reference 7.2)
 ASK_WITHIN_S = 5.0  # what can be asked again is better asked again than waited for
-TOO_MANY = 429
+UNAUTHORISED, TOO_MANY = 401, 429
+NONCE_EXPIRED = b"authz.nonce_expired"
 RETRY_AFTER_S = 5
 
 
@@ -45,13 +48,16 @@ class LiveGateway:
         clock: Clock,
         inbox: MemoryObjectSendStream[Item],
         tasks: TaskGroup,
+        doubt: MemoryObjectSendStream[None],
     ) -> None:
+        """`doubt` is told when the venue calls a nonce expired: our idea of its clock is wrong."""
         self._rest = rest
         self._bucket = bucket
         self._markets = markets
         self._clock = clock
         self._inbox = inbox
         self._tasks = tasks
+        self._doubt = doubt
         self._open = True
 
     def close_gate(self) -> None:
@@ -93,6 +99,9 @@ class LiveGateway:
         now = self._clock.now()
         if isinstance(answer, Response) and answer.status == TOO_MANY:
             self._bucket.hold_until(now + _retry_after_ns(answer))
+        if isinstance(answer, Response) and answer.status == UNAUTHORISED and NONCE_EXPIRED in answer.body:
+            with suppress(anyio.WouldBlock):  # it is being looked into already
+                self._doubt.send_nowait(None)
         await self._inbox.send(Answered(command, answer, now, nonce))
 
 

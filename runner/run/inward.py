@@ -32,17 +32,15 @@ class Inward:
         self._alive_at = 0
 
     def whats(self, item: Item) -> Iterator[What]:
-        """What an item means, oldest first; decoded as it is asked for."""
+        """What an item means, oldest first."""
         match item:
             case Frames(stream="public"):
                 if item.received >= self._alive_at:
                     self._alive_at = item.received + ALIVE_EVERY
                     yield StreamAlive("public")
-                for text in item.texts:
-                    yield from self.public.receive(text)
+                yield from self.public.receive_all(item.texts)
             case Frames():
-                for text in item.texts:
-                    yield from self.private.receive(text)
+                yield from self.private.receive_all(item.texts)
             case Answered():
                 if isinstance(item.command, Place) and item.nonce is not None:
                     yield Sent(item.command.client_id, item.nonce)

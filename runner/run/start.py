@@ -34,7 +34,7 @@ from runner.edge.places import JOURNAL_FILE, LOCK_FILE, private_files, private_f
 from runner.edge.rest import Rest
 from runner.edge.secrets import CredentialsProblem, credentials, variables
 from runner.edge.stream import Outbox, run_stream
-from runner.engine.core import Engine
+from runner.engine.core import CLOCK_OFFSET_MAX, Engine
 from runner.model.credentials import Credentials
 from runner.model.event import ClockRead, Configured, MarketsRead, NonceWindowProbed, Restored, StopRequested, What
 from runner.model.ids import account_fingerprint, account_tag
@@ -46,11 +46,11 @@ from runner.run.inward import Inward
 from runner.run.live import Consumer
 from runner.run.sandbox import embedded
 from runner.run.terminal import View, listen, show
-from runner.run.venue import Knowledge, Unreachable, learn, nonce_window_enforced, nothing_real
+from runner.run.venue import Knowledge, Unreachable, keep_clock, learn, nonce_window_enforced, nothing_real
 
 INBOX_ITEMS = 1024
 BEGIN_WITHIN_S = 60.0
-OFFSET_MAX = 4 * SECOND  # the nonce window is 5 s: beyond this, requests begin to be refused
+SEEDS = 1_000_000  # as many sandboxes there are when the file names none: `connector.seed` brings one of them back
 
 EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_UNREACHABLE, EXIT_UNPROVEN, EXIT_ANOTHER = 3, 4, 5, 7, 8
 
@@ -112,11 +112,11 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str]) 
         site = await stack.enter_async_context(_site(spec, environment, clock, run_id))
         stack.enter_context(_lock(site, clock))
         rest = await stack.enter_async_context(Rest(site.rest_url, site.credentials, clock))
-        known = await _learn(spec, site, rest, clock, options)
+        bucket = Bucket()
+        known = await _learn(spec, site, rest, clock, bucket, options)
         settings = _settings(spec, options, site)
         journal = stack.enter_context(_journal(site, settings, clock))
-        bucket = Bucket()
-        probed = await _probe(site, bucket, clock)
+        probed = await nonce_window_enforced(site.rest_url, site.credentials, clock, bucket)
         engine = Engine(spec.strategy_type)
         audit = Audit(engine, run=run_id, name=settings.name, venue=site.label, now=clock.now())
         listen(options.view, audit)
@@ -147,15 +147,17 @@ async def _trade(parts: _Parts, begin: list[What], run_for: int | None, view: Vi
     """Everything that waits, in one task group; it ends with the consumer."""
     clock, engine = parts.clock, parts.engine
     sender, receiver = anyio.create_memory_object_stream[Item](INBOX_ITEMS)
+    doubt, doubts = anyio.create_memory_object_stream[None](1)
     outboxes = {"public": Outbox(), "private": Outbox()}
     markets = {market.symbol: market for market in parts.known.markets}
     inward = Inward(markets, parts.settings.markets)
-    async with anyio.create_task_group() as tasks, sender, receiver:
-        gateway = LiveGateway(parts.rest, parts.bucket, markets, clock, sender, tasks)
+    async with anyio.create_task_group() as tasks, sender, receiver, doubt, doubts:
+        gateway = LiveGateway(parts.rest, parts.bucket, markets, clock, sender, tasks, doubt)
         consumer = Consumer(engine, inward, gateway, parts.journal, parts.bucket, outboxes, clock, parts.audit)
         for what in begin:
             consumer.deliver(what)
         _start_streams(tasks, parts, inward, outboxes, sender)
+        tasks.start_soon(keep_clock, parts.rest, clock, parts.bucket, doubts, sender)
         tasks.start_soon(_signals, sender, clock)
         tasks.start_soon(_begin_in_time, engine, sender, clock)
         if run_for is not None:
@@ -263,8 +265,8 @@ async def _site(spec: RunSpec, environment: Mapping[str, str], clock: Clock, run
             f"{spec.file}: the public hosts of Altmarkets are gone; use `venue: sandbox`, or give the rest_url and "
             "stream_url of another OpenDAX deployment",
         )
-    seed = str(spec.connector.seed) if spec.connector.seed is not None else run_id
-    async with embedded(seed, clock) as (venue_up, key):
+    seed = spec.connector.seed if spec.connector.seed is not None else random.SystemRandom().randrange(SEEDS)
+    async with embedded(str(seed), clock) as (venue_up, key):
         yield Site(
             f"sandbox (seed {seed})",
             venue_up.rest_url,
@@ -330,13 +332,13 @@ def _begin_journal(
     return restored
 
 
-async def _learn(spec: RunSpec, site: Site, rest: Rest, clock: Clock, options: Options) -> Knowledge:
+async def _learn(spec: RunSpec, site: Site, rest: Rest, clock: Clock, bucket: Bucket, options: Options) -> Knowledge:
     try:
-        known = await learn(rest, clock)
+        known = await learn(rest, clock, bucket)
     except Unreachable as error:
         raise CannotRun(EXIT_UNREACHABLE, f"the venue at {site.rest_url} cannot be reached: {error}") from error
     clock.offset_ns = known.offset
-    if abs(known.offset) > OFFSET_MAX:
+    if abs(known.offset) > CLOCK_OFFSET_MAX:
         raise CannotRun(
             EXIT_UNREACHABLE,
             f"this machine's clock differs from the venue's by {known.offset / SECOND:+.1f} s: set it (NTP)",
@@ -350,11 +352,6 @@ async def _learn(spec: RunSpec, site: Site, rest: Rest, clock: Clock, options: O
     if not (site.embedded or options.live or nothing_real(site.rest_url, known.version)):
         raise CannotRun(2, f"{site.rest_url} is not a sandbox: real money is asked for by name, with --live")
     return known
-
-
-async def _probe(site: Site, bucket: Bucket, clock: Clock) -> bool:
-    bucket.take(clock.now())
-    return await nonce_window_enforced(site.rest_url, site.credentials, clock)
 
 
 def _settings(spec: RunSpec, options: Options, site: Site) -> Settings:

@@ -2,19 +2,23 @@
 
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from msgspec import Struct
 
 from runner.altmarkets import rest as wire
 from runner.altmarkets.numbers import Unreadable
 from runner.altmarkets.rest import NoResponse, Request, Response
+from runner.edge.budget import Bucket
 from runner.edge.clock import Clock
+from runner.edge.inbox import Item, Observed
 from runner.edge.rest import Rest
 from runner.model.command import ReadBalances
 from runner.model.credentials import Credentials
+from runner.model.event import ClockRead
 from runner.model.market import Market
 from runner.model.settings import SECOND
 
@@ -24,6 +28,7 @@ PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 NONCE_AGE = 10 * SECOND  # twice the window of wire reference 2.2
 
 
+MEASURE_EVERY_S = 3600.0
 PAGES_MAX = 20  # of a thousand rows each
 
 Row = TypeVar("Row")
@@ -42,14 +47,14 @@ class Knowledge(Struct, frozen=True):
     uncertainty: int
 
 
-async def learn(rest: Rest, clock: Clock) -> Knowledge:
+async def learn(rest: Rest, clock: Clock, bucket: Bucket) -> Knowledge:
     """Ask for everything, again and again for a bounded time. Raises Unreachable with the last reason."""
     problem = "it does not answer"
     with anyio.move_on_after(REACH_WITHIN_S):
         attempt = 0
         while True:
             try:
-                return await _learn_once(rest, clock)
+                return await _learn_once(_Asker(rest, clock, bucket))
             except Unreachable as error:
                 problem = str(error)
             except Unreadable as error:
@@ -59,9 +64,10 @@ async def learn(rest: Rest, clock: Clock) -> Knowledge:
     raise Unreachable(problem)
 
 
-async def nonce_window_enforced(rest_url: str, key: Credentials, clock: Clock) -> bool:
+async def nonce_window_enforced(rest_url: str, key: Credentials, clock: Clock, bucket: Bucket) -> bool:
     """Send one signed GET with a nonce that is too old; the venue should refuse it (orders.md 9a)."""
     past = _Past(clock)
+    await bucket.wait(clock)
     async with Rest(rest_url, key, past) as rest:
         answer = await rest.send(wire.request_for(ReadBalances(0), {}), deadline_s=ANSWER_WITHIN_S)
     return isinstance(answer, Response) and answer.status == 401 and b"authz.nonce_expired" in answer.body
@@ -77,37 +83,67 @@ def nothing_real(rest_url: str, version: str) -> bool:
     return loopback and "sandbox" in version
 
 
-async def _learn_once(rest: Rest, clock: Clock) -> Knowledge:
-    fees = await _pages(rest, wire.fees_request, wire.read_fees)
-    markets = await _pages(rest, wire.markets_request, lambda answer: wire.read_markets(answer, fees))
+async def keep_clock(
+    rest: Rest,
+    clock: Clock,
+    bucket: Bucket,
+    doubts: MemoryObjectReceiveStream[None],
+    inbox: MemoryObjectSendStream[Item],
+) -> NoReturn:
+    """Measure the venue's clock again every hour, and whenever a nonce of ours was called expired."""
+    asker = _Asker(rest, clock, bucket)
+    while True:
+        with anyio.move_on_after(MEASURE_EVERY_S):
+            await doubts.receive()
+        try:
+            offset, uncertainty = await asker.clock_offset()
+        except (Unreachable, Unreadable):
+            continue  # the streams and the look-ups tell of a venue that is not there
+        clock.offset_ns = offset
+        await inbox.send(Observed(ClockRead(offset, uncertainty), clock.now()))
+
+
+async def _learn_once(asker: "_Asker") -> Knowledge:
+    fees = await asker.pages(wire.fees_request, wire.read_fees)
+    markets = await asker.pages(wire.markets_request, lambda answer: wire.read_markets(answer, fees))
     if not markets:
         raise Unreadable("it lists no market")
-    version = wire.read_version(await _ask(rest, wire.version_request()))
-    asked_at = clock.now()
-    answer = await _ask(rest, wire.timestamp_request())
-    offset, uncertainty = _offset(asked_at, clock.now(), wire.read_timestamp(answer))
-    return Knowledge(tuple(markets), version, offset, uncertainty)
+    version = wire.read_version(await asker.ask(wire.version_request()))
+    return Knowledge(tuple(markets), version, *await asker.clock_offset())
 
 
-async def _pages(
-    rest: Rest, request: Callable[[int], Request], read: Callable[[Response], tuple[list[Row], bool]]
-) -> list[Row]:
-    rows: list[Row] = []
-    for page in range(1, PAGES_MAX + 1):
-        found, more = read(await _ask(rest, request(page)))
-        rows += found
-        if not more:
-            break
-    return rows
+class _Asker:
+    """Public requests, within the budget. Raises Unreachable where no good answer comes."""
 
+    def __init__(self, rest: Rest, clock: Clock, bucket: Bucket) -> None:
+        self._rest = rest
+        self._clock = clock
+        self._bucket = bucket
 
-async def _ask(rest: Rest, request: Request) -> Response:
-    answer = await rest.send(request, deadline_s=ANSWER_WITHIN_S)
-    if isinstance(answer, NoResponse):
-        raise Unreachable(answer.reason)
-    if answer.status != 200:
-        raise Unreachable(f"{request.path} is answered with {answer.status}")
-    return answer
+    async def ask(self, request: Request) -> Response:
+        await self._bucket.wait(self._clock)
+        answer = await self._rest.send(request, deadline_s=ANSWER_WITHIN_S)
+        if isinstance(answer, NoResponse):
+            raise Unreachable(answer.reason)
+        if answer.status != 200:
+            raise Unreachable(f"{request.path} is answered with {answer.status}")
+        return answer
+
+    async def pages(
+        self, request: Callable[[int], Request], read: Callable[[Response], tuple[list[Row], bool]]
+    ) -> list[Row]:
+        rows: list[Row] = []
+        for page in range(1, PAGES_MAX + 1):
+            found, more = read(await self.ask(request(page)))
+            rows += found
+            if not more:
+                break
+        return rows
+
+    async def clock_offset(self) -> tuple[int, int]:
+        asked_at = self._clock.now()
+        answer = await self.ask(wire.timestamp_request())
+        return _offset(asked_at, self._clock.now(), wire.read_timestamp(answer))
 
 
 def _offset(asked_at: int, answered_at: int, told: int) -> tuple[int, int]:

@@ -1,9 +1,10 @@
 """What an exchange has written down: orders and trades. It lags behind the engine by the time of execution.
 
 Orders and trades of keyholders are kept for ever; of all others only what is open, or a day of the crowd would fill
-the memory.
+the memory. For a minute keyholders' rows can be seen as they were.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from runner.model.order import Side
@@ -12,6 +13,9 @@ from runner.simulation.records import Order, OrderState, Trade
 
 TAPE_LEVELS = 1000
 """Levels of a tape that depth holds, on each side."""
+
+MEMORY = 60_000_000_000
+"""How long (ns) it is known what a keyholder's row was before."""
 
 
 class Database:
@@ -26,6 +30,7 @@ class Database:
         self._order_trades: dict[int, list[Trade]] = {}  # by order of a keyholder
         self._uuids: dict[str, int] = {}
         self._tapes: dict[str, Callable[[Side, int], Sequence[tuple[int, int]]]] = {}  # by market id
+        self._before: deque[tuple[int, int, Order | None]] = deque()  # when a row changed, its id, what it was
 
     # Writing ---------------------------------------------------------------------------------------------
 
@@ -34,14 +39,17 @@ class Database:
         self._own_orders.setdefault(member, {})
         self._own_trades.setdefault(member, [])
 
-    def store(self, order: Order) -> None:
-        """Insert a row, or replace the one with its id."""
+    def store(self, order: Order, now: int) -> None:
+        """Insert a row, or replace the one with its id. `now` is UTC ns, never less than the last time."""
         waiting = self._waiting.setdefault(order.market.id, {})
         if order.state is OrderState.WAIT and order.ticks is not None:
             waiting[order.id] = None
         else:
             waiting.pop(order.id, None)
         if order.member in self._own_orders:
+            self._before.append((now, order.id, self._orders.get(order.id)))
+            while self._before[0][0] < now - MEMORY:
+                self._before.popleft()
             if order.id not in self._orders:
                 self._own_orders[order.member][order.id] = None
                 self._uuids[self.uuid(order.id)] = order.id
@@ -74,6 +82,16 @@ class Database:
     def orders_of(self, member: int) -> list[Order]:
         """Every order of a keyholder, by id."""
         return [self._orders[order_id] for order_id in self._own_orders.get(member, ())]
+
+    def orders_then(self, member: int, then: int) -> list[Order]:
+        """The same as they were at a time (UTC ns), a minute ago at most."""
+        rows: dict[int, Order | None] = {}
+        for changed, order_id, before in reversed(self._before):
+            if changed <= then:
+                break
+            rows[order_id] = before
+        now = [(order.id, order) for order in self.orders_of(member)]
+        return [row for order_id, order in now if (row := rows.get(order_id, order)) is not None]
 
     def trades_of(self, member: int) -> list[Trade]:
         """Every trade of a keyholder, by id; a self-trade once."""

@@ -22,7 +22,8 @@ from runner.simulation.admission import OrderRefused, market_buy_lock, on_grid, 
 from runner.simulation.database import Database
 from runner.simulation.feed import BalanceChanged, BookPublisher, FeedEvent, OrderChanged, Traded
 from runner.simulation.matching import Arrival, LevelChange, Match, MatchingBook, OrderBook
-from runner.simulation.records import ApiKey, Member, Order, OrderState, Trade
+from runner.simulation.records import ApiKey, Member, Order, OrderState, Trade, Transfer
+from runner.simulation.switchboard import Switchboard
 from runner.simulation.tape import Tape
 
 MILLISECOND = 1_000_000
@@ -39,6 +40,7 @@ class Behaviour(Struct, frozen=True):
     execution_delay: int = 0  # from a match until it is in the database
     cancel_delay: int = 50 * MILLISECOND  # from a cancel's 201 until the engine looks for the order
     loses_pending_cancels: bool = False  # a cancel that comes before the engine knows the order is forgotten
+    market_buy_needs_cost: bool = True  # until Peatio 2.4; later a poor account locks what it has
 
 
 class Resident(Protocol):
@@ -87,12 +89,18 @@ class _Desk:
         self.publisher = BookPublisher(market)
         self.tape = Tape()
 
+    def restart(self) -> None:
+        """A new engine for this market: a book without members' orders, and numbers from 1."""
+        self.book = self.book.restarted()
+        self.publisher = BookPublisher(self.market)
+
 
 class Exchange:
     """`seed` names the exchange. Times are UTC ns; one that is earlier than `now` means `now`.
 
-    `feed` grows until its owner empties it. `books` are those of markets, by id, that do not begin with an empty book
-    of our own matching.
+    `feed` grows until its owner empties it. `clock_offset` is what the exchange's own clock is ahead: it shows in
+    everything it writes, and in nothing it does. `books` are those of markets, by id, that do not begin with an empty
+    book of our own matching.
     """
 
     def __init__(
@@ -106,6 +114,9 @@ class Exchange:
     ) -> None:
         self.opened = self.now = now
         self.behaviour = behaviour or Behaviour()
+        self.faults = Switchboard(seed)
+        self.clock_offset = 0
+        self.transfers: list[Transfer] = []
         self.accounts = Accounts()
         self.members: dict[int, Member] = {}
         self.keys: dict[str, ApiKey] = {}
@@ -118,6 +129,7 @@ class Exchange:
         self._residents: list[Resident] = []
         self._queue: list[tuple[int, int, _Job]] = []
         self._queued = 0
+        self._submits: dict[int, int] = {}  # pending orders, and when the worker submits them
         self.show_books()
 
     # Who is here -----------------------------------------------------------------------------------------
@@ -139,7 +151,19 @@ class Exchange:
         self.accounts.deposit(member, currency, amount)
         self._tell_balances({(member, currency): None})
 
+    def transfer(self, member: int, currency: str, amount: Decimal) -> None:
+        """A deposit, or below zero a withdrawal, that the member's lists show. Raises InsufficientBalance."""
+        if self.accounts.account(member, currency).available + amount < 0:
+            raise InsufficientBalance(f"less than {-amount} {currency} available")
+        self.transfers.append(Transfer(len(self.transfers) + 1, member, currency, amount, self.time))
+        self.deposit(member, currency, amount)
+
     # What there is ---------------------------------------------------------------------------------------
+
+    @property
+    def time(self) -> int:
+        """What the exchange's clock shows."""
+        return self.now + self.clock_offset
 
     @property
     def markets(self) -> list[Market]:
@@ -185,7 +209,8 @@ class Exchange:
         opposite = () if price is not None else self.database.depth(market.id, side.opposite)
         locked = required(market, side, volume, price, opposite)
         available = self.accounts.account(member, market.quote if side is Side.BUY else market.base).available
-        if locked > available:
+        takes_what_there_is = price is None and side is Side.BUY and not self.behaviour.market_buy_needs_cost
+        if locked > available and not (takes_what_there_is and available):
             raise OrderRefused("market.account.insufficient_balance")
         lots, ticks = on_grid(market, volume, price)
         if ticks is None and side is Side.BUY:
@@ -194,15 +219,19 @@ class Exchange:
         if at_once:
             self._submit(order.id)
         else:
-            self._later(self.behaviour.pending_delay, _Submit(order.id))
+            stuck = self.faults.strikes("pending_stuck", self.now)
+            delay = self.behaviour.pending_delay if stuck is None else stuck.value
+            self._submits[order.id] = self.now + delay
+            self._later(delay, _Submit(order.id))
         return order
 
     def cancel(self, order: Order, *, at_once: bool = False) -> None:
         """Ask for an order to be cancelled. This never fails, and on a closed order it changes nothing."""
         if at_once:
             self._remove(order.id)
-        else:
-            self._later(self.behaviour.cancel_delay, _Remove(order.id))
+        elif not self.faults.strikes("cancels_lost", self.now):
+            slow = self.faults.strikes("cancel_delay", self.now)
+            self._later(self.behaviour.cancel_delay if slow is None else slow.value, _Remove(order.id))
 
     def show_books(self) -> None:
         """Publish a snapshot of every book now, due or not."""
@@ -226,10 +255,50 @@ class Exchange:
         """A trade in which no member had a part: the public hears of it, and no account is touched."""
         self._last_trade += 1
         trade = Trade(
-            id=self._last_trade, market=maker.market, ticks=ticks, lots=lots, maker=maker, taker=taker, time=self.now
+            id=self._last_trade, market=maker.market, ticks=ticks, lots=lots, maker=maker, taker=taker, time=self.time
         )
         self._desks[maker.market.id].tape.record(trade)
         self.feed.append(Traded(trade))
+
+    # What an administrator, or a crash, can do --------------------------------------------------------------
+
+    def list_market(self, market: Market) -> None:
+        """Open a new market, with an empty book."""
+        desk = self._desks[market.id] = _Desk(market, MatchingBook())
+        self.feed.append(desk.publisher.show(desk.book, self.now))
+
+    def edit_market(self, market: Market) -> None:
+        """Change the rules of a market for orders from now on; the engine keeps running."""
+        self._desks[market.id].market = market
+
+    def restart_engine(self, market_id: str) -> None:
+        """Matching starts anew: numbers from 1, waiting cancels lost, open orders from the database, by id.
+
+        Source: wire reference 5.2, 5.4, 6.3.
+        """
+        desk = self._desks[market_id]
+        jobs = [entry for entry in self._queue if not self._waits_for_engine(entry[2], market_id)]
+        # What was matched or taken out already is in another queue, and will be written down.
+        closing = {job.order for _, _, job in jobs if isinstance(job, _Close)}
+        matched: dict[int, int] = {}
+        for _, _, job in jobs:
+            if isinstance(job, _Execute):
+                for order_id in (job.match.resting, job.match.arriving):
+                    matched[order_id] = matched.get(order_id, 0) + job.match.lots
+        heapq.heapify(jobs)
+        self._queue = jobs
+        desk.restart()
+        resting = [order for side in Side for order in self.database.resting(market_id, side)]
+        for order in sorted(resting, key=lambda order: order.id):
+            lots = order.left - matched.get(order.id, 0)
+            if lots > 0 and order.id not in closing:
+                outcome = desk.book.submit(Arrival(order.id, order.side, order.ticks, lots, None))
+                for match in outcome.matches:  # with an order that the engine had never heard of
+                    self._later(self.behaviour.execution_delay, _Execute(market_id, match))
+
+    def _waits_for_engine(self, job: _Job, market_id: str) -> bool:
+        order = self.database.order(job.order) if isinstance(job, _Remove) else None
+        return order is not None and order.market.id == market_id
 
     # Time ------------------------------------------------------------------------------------------------
 
@@ -260,7 +329,7 @@ class Exchange:
     def _do(self, job: _Job) -> None:
         match job:
             case _Submit(order_id):
-                self._submit(order_id)
+                self._submit_arrived(order_id)
             case _Execute(market_id, match):
                 self._execute(self._desks[market_id], match)
             case _Remove(order_id):
@@ -291,15 +360,23 @@ class Exchange:
             left=lots,
             state=OrderState.PENDING,
             locked=locked,
-            created=self.now,
-            updated=self.now,
+            created=self.time,
+            updated=self.time,
             client_id=client_id,
         )
-        self.database.store(order)
+        self.database.store(order, self.now)
         self._tell_order(order)
         return order
 
-    def _submit(self, order_id: int) -> None:
+    def _submit_arrived(self, order_id: int) -> None:
+        """Submit an order that came in by the API, unless something goes wrong with it."""
+        self._submits.pop(order_id, None)
+        if self.faults.strikes("reject", self.now):
+            self._change(self._row(order_id), OrderState.REJECT)
+        else:
+            self._submit(order_id, reaches_engine=not self.faults.strikes("engine_misses", self.now))
+
+    def _submit(self, order_id: int, *, reaches_engine: bool = True) -> None:
         order = self._row(order_id)
         try:
             self.accounts.lock(order.member, order.pays, order.locked)
@@ -308,6 +385,8 @@ class Exchange:
             return
         self._tell_balances({(order.member, order.pays): None})
         order = self._change(order, OrderState.WAIT)
+        if not reaches_engine:
+            return
         desk = self._desks[order.market.id]
         outcome = desk.book.submit(Arrival(order.id, order.side, order.ticks, order.lots, _funds(order)))
         self._publish(desk, outcome.changes)
@@ -330,14 +409,14 @@ class Exchange:
             lots=match.lots,
             maker=maker,
             taker=taker,
-            time=self.now,
+            time=self.time,
         )
         desk.tape.record(trade)
         self.database.record(trade)
         self.feed.append(Traded(trade))
         self._tell_balances(touched)
         for order in (maker, taker):
-            self.database.store(order)
+            self.database.store(order, self.now)
             self._tell_order(order)
 
     def _fill(self, order: Order, match: Match, *, is_maker: bool, touched: dict[tuple[int, str], None]) -> Order:
@@ -361,17 +440,18 @@ class Exchange:
             total=order.total + match.ticks * match.lots,
             trades_count=order.trades_count + 1,
             state=order.state if left else OrderState.DONE,
-            updated=self.now,
+            updated=self.time,
         )
 
     def _remove(self, order_id: int) -> None:
         order = self.database.order(order_id)
         if order is None or order.ticks is None:  # a market order never rests
             return
-        if order.state is OrderState.PENDING and not self.behaviour.loses_pending_cancels:
-            submitted = order.created + self.behaviour.pending_delay
-            self._later(max(0, submitted - self.now), _Remove(order_id))
-            return
+        if order.state is OrderState.PENDING:
+            lost = self.behaviour.loses_pending_cancels or self.faults.strikes("pending_cancels_lost", self.now)
+            if not lost:
+                self._later(max(0, self._submits[order_id] - self.now), _Remove(order_id))
+                return
         desk = self._desks[order.market.id]
         found, change = desk.book.cancel(order_id, order.side, order.ticks)
         self._publish(desk, (change,))  # also where there was nothing to remove
@@ -393,8 +473,8 @@ class Exchange:
         return order
 
     def _change(self, order: Order, state: OrderState) -> Order:
-        order = replace(order, state=state, updated=self.now)
-        self.database.store(order)
+        order = replace(order, state=state, updated=self.time)
+        self.database.store(order, self.now)
         self._tell_order(order)
         return order
 

@@ -57,6 +57,9 @@ class OrderBook(Protocol):
 
     def cancel(self, order_id: int, side: Side, ticks: int) -> tuple[bool, LevelChange]: ...
 
+    def ahead(self, order_id: int, side: Side, ticks: int) -> int | None:
+        """Lots that are matched before an order; None if it is not here."""
+
     def best(self, side: Side) -> int | None: ...
 
     def levels(self, side: Side, count: int) -> list[tuple[int, int]]: ...
@@ -158,6 +161,19 @@ class MatchingBook:
         if level is None or order_id not in level.orders:
             return False, LevelChange(side, ticks, book.total(ticks))
         return True, LevelChange(side, ticks, book.take(order_id, ticks, level.orders[order_id]))
+
+    def ahead(self, order_id: int, side: Side, ticks: int) -> int | None:
+        """Lots that are matched before an order; None if it is not here."""
+        book = self._sides[side]
+        level = book.levels.get(ticks)
+        if level is None or order_id not in level.orders:
+            return None
+        ahead = sum(book.total(other) for other in book.levels if side.sign * (other - ticks) > 0)
+        for other_id, lots in level.orders.items():
+            if other_id == order_id:
+                break
+            ahead += lots
+        return ahead
 
     def best(self, side: Side) -> int | None:
         """Best price of a side in ticks."""

@@ -109,3 +109,13 @@ class Trade(Struct, frozen=True, kw_only=True):
         if order.side is Side.BUY:
             return rate, MONEY.multiply(self.market.quantity(self.lots), rate), self.market.base
         return rate, MONEY.multiply(self.market.notional(self.ticks, self.lots), rate), self.market.quote
+
+
+class Transfer(Struct, frozen=True):
+    """A deposit, or with an amount below zero a withdrawal; done as soon as it is there."""
+
+    id: int
+    member: int
+    currency: str
+    amount: Decimal
+    time: int

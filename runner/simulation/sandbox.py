@@ -21,9 +21,12 @@ WARM_UP = 30 * SECOND
 
 
 class Sandbox(Struct, frozen=True):
+    """`key` is that of the trader; `others` are those of the accounts that were asked for by name."""
+
     exchange: Exchange
     trader: Member
     key: ApiKey
+    others: dict[str, ApiKey] = {}
 
 
 def sandbox(
@@ -34,10 +37,12 @@ def sandbox(
     balances: Mapping[str, Decimal] = SANDBOX_BALANCES,
     behaviour: Behaviour | None = None,
     temper: Temper | None = None,
+    accounts: Sequence[str] = (),
 ) -> Sandbox:
     """Open an exchange at `now` (UTC ns). The same arguments give the same exchange, keys included.
 
-    `balances` are the trader's, by currency. `temper` with a rate of zero: no crowd at all, and empty books.
+    `balances` are the trader's, by currency, and those of each of the named `accounts` besides it. `temper` with a
+    rate of zero: no crowd at all, and empty books.
     """
     temper = temper or Temper()
     exchange = Exchange([listing.market for listing in listings], seed=seed, now=now - WARM_UP, behaviour=behaviour)
@@ -48,10 +53,23 @@ def sandbox(
         exchange.deposit(trader.id, currency, amount)
     if temper.rate > 0:
         _bring_crowd(exchange, listings, seed, temper)
+    # After the crowd: a further account changes nothing for those who were there without it.
+    others = {name: open_account(exchange, seed, name, balances) for name in accounts}
     exchange.advance(now)
     exchange.feed.clear()  # nobody was listening
     exchange.show_books()
-    return Sandbox(exchange, trader, key)
+    return Sandbox(exchange, trader, key, others)
+
+
+def open_account(exchange: Exchange, seed: str, name: str, balances: Mapping[str, Decimal]) -> ApiKey:
+    """Admit a further keyholder, whose key is grown from `seed` and `name`."""
+    member = exchange.admit(name)
+    access, secret = seed_bytes(8, seed, name, "access key"), seed_bytes(16, seed, name, "secret key")
+    key = ApiKey(access.hex(), secret.hex(), member.id)
+    exchange.give_key(key)
+    for currency, amount in balances.items():
+        exchange.deposit(member.id, currency, amount)
+    return key
 
 
 def _bring_crowd(exchange: Exchange, listings: Sequence[Listing], seed: str, temper: Temper) -> None:

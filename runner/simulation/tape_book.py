@@ -68,6 +68,16 @@ class TapeBook:
             levels[own.ticks] = self.kernel.total(number, own.ticks)
         return list(islice(sorted(levels.items(), key=lambda level: -side.sign * level[0]), count))
 
+    def ahead(self, order_id: int, side: Side, ticks: int) -> int | None:
+        """Lots that a member's order meets before this one; None if it is not here. At one price the tape is first."""
+        number, ahead = SIDES[side], 0
+        for own in self.kernel.own(number):
+            if own.order == order_id:
+                visible = self.kernel.visible(number, self.level_count(side))
+                return ahead + sum(lots for level, lots in visible if side.sign * (level - ticks) >= 0)
+            ahead += own.left
+        return None
+
     def recorded_levels(self, side: Side, count: int) -> list[tuple[int, int]]:
         """Up to `count` levels (ticks, lots) of the tape alone, best first."""
         return self.kernel.visible(SIDES[side], count)

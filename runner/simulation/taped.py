@@ -13,7 +13,7 @@ from runner.simulation.exchange import Behaviour, Exchange
 from runner.simulation.player import AtEnd, Player
 from runner.simulation.recording import Recording
 from runner.simulation.records import ApiKey, Member
-from runner.simulation.sandbox import Sandbox
+from runner.simulation.sandbox import Sandbox, open_account
 from runner.simulation.tape_book import TapeBook
 
 DOLLARS = frozenset({"USDT", "USDC", "FDUSD", "TUSD", "BUSD", "DAI", "USD", "EUR", "GBP"})
@@ -38,11 +38,12 @@ def taped_sandbox(
     at_end: AtEnd = "hold",
     balances: Mapping[str, Decimal] | None = None,
     behaviour: Behaviour | None = None,
+    accounts: Sequence[str] = (),
 ) -> Taped:
     """Open an exchange at `now` (UTC ns), when the tapes begin. The same arguments give the same exchange.
 
-    `balances` are the trader's, by currency; by default some quote currency and as much worth of each base. Raises
-    ValueError where two recordings are of one market.
+    `balances` are the trader's, by currency, and those of each of the named `accounts` besides it; by default some
+    quote currency and as much worth of each base. Raises ValueError where two recordings are of one market.
     """
     markets = [recording.market for recording in recordings]
     books = {market.id: TapeBook() for market in markets}
@@ -60,11 +61,13 @@ def taped_sandbox(
     trader = exchange.admit("trader")
     key = ApiKey(seed_bytes(8, seed, "access key").hex(), seed_bytes(16, seed, "secret key").hex(), trader.id)
     exchange.give_key(key)
-    for currency, amount in (balances or start_balances(players)).items():
+    balances = balances or start_balances(players)
+    for currency, amount in balances.items():
         exchange.deposit(trader.id, currency, amount)
+    others = {name: open_account(exchange, seed, name, balances) for name in accounts}
     exchange.feed.clear()  # nobody was listening
     exchange.show_books()
-    return Taped(Sandbox(exchange, trader, key), tuple(players))
+    return Taped(Sandbox(exchange, trader, key, others), tuple(players))
 
 
 def start_balances(players: Sequence[Player]) -> dict[str, Decimal]:

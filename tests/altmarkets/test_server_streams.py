@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from venue_client import RANGER, START, Client, messages, texts
 
 from runner.altmarkets.server import Profile, Server, Session
+from runner.altmarkets.server.dialect import Dialect
 from runner.altmarkets.server.rango import Hub, stream_names
 from runner.model.market import Market
 from runner.model.order import Side
@@ -369,7 +370,8 @@ def test_the_query_is_not_decoded() -> None:
 
 
 def test_a_hub_without_a_snapshot_keeps_nothing() -> None:
-    hub = Hub()
+    exchange = Client().exchange
+    hub = Hub(exchange, Dialect(exchange))
     hub.publish_increment(BOOK, "lost")
     session = hub.open(None, [BOOK])
     assert messages(session) == [subscribed(BOOK)]

@@ -4,25 +4,11 @@ from decimal import Decimal
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from wire_samples import ROGER, decimal_texts, markets
+from wire_samples import ROGER, decimal_texts, markets, steps_of
 
 from runner.altmarkets.messages import decode
 from runner.altmarkets.numbers import SECONDS_MAX, TEXTS_KEPT, WHOLE_MAX, Grid, Unreadable, exact, seconds, shown
 from runner.model.market import Market
-
-
-def by_decimal(market: Market, text: str) -> tuple[int | None, int | None]:
-    """Ticks and lots by the long way; None where there are none."""
-    found = []
-    for steps in (market.ticks, market.lots):
-        try:
-            value = Decimal(text)
-            # 10^100000 as an int, only to see that it is too much, takes longer than the rest of the tests.
-            whole = steps(value or Decimal(0)) if value.is_finite() and value < 10**100 else None
-        except (ValueError, ArithmeticError):
-            whole = None
-        found.append(whole if whole is not None and -WHOLE_MAX <= whole <= WHOLE_MAX else None)
-    return found[0], found[1]
 
 
 def by_grid(grid: Grid, text: str) -> tuple[int | None, int | None]:
@@ -44,8 +30,9 @@ def by_grid(grid: Grid, text: str) -> tuple[int | None, int | None]:
 @example(market=ROGER, text="1" * 5000)
 def test_a_grid_reads_every_text_as_the_market_reads_its_decimal(market: Market, text: str) -> None:
     grid = Grid(market)
-    assert by_grid(grid, text) == by_decimal(market, text)
-    assert by_grid(grid, text) == by_decimal(market, text), "the same when it is remembered"
+    by_decimal = steps_of(market.ticks, text), steps_of(market.lots, text)
+    assert by_grid(grid, text) == by_decimal
+    assert by_grid(grid, text) == by_decimal, "the same when it is remembered"
 
 
 @given(market=markets(), ticks=st.integers(1, WHOLE_MAX), lots=st.integers(1, WHOLE_MAX))

@@ -1,6 +1,7 @@
 """Markets and texts for the tests of the client's side of the wire."""
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -62,6 +63,17 @@ def decimal_texts() -> st.SearchStrategy[str]:
     exponents = st.builds(lambda text, power: f"{text}e{power}", signed, st.integers(-500, 500))
     odd = st.sampled_from(ODD_TEXTS)
     return st.one_of(signed, exponents, odd, st.text(max_size=12))
+
+
+def steps_of(steps: Callable[[Decimal], int], text: str) -> int | None:
+    """Whole ticks or lots of a text by the long way, through its Decimal; None where there are none in 64 bits."""
+    try:
+        value = Decimal(text) or Decimal(0)
+        # 10^100000 as an int, only to see that it is too much, takes longer than all the tests.
+        whole = steps(value) if value.is_finite() and value < 10**100 else None
+    except (ValueError, ArithmeticError):
+        return None
+    return whole if whole is not None and -(2**63) < whole < 2**63 else None
 
 
 def frame(name: str, body: Any) -> str:

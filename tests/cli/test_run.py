@@ -2,9 +2,11 @@
 
 import json
 import os
+import pty
 import signal
 import sqlite3
 import subprocess
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -237,6 +239,63 @@ def test_ctrl_c_before_the_run_has_begun_is_death_by_signal(tmp_path: Path, stat
             process.send_signal(signal.SIGINT)
             code, out, err = ended(process)
     assert (code, out, err) == (-signal.SIGINT, "", "")
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_it_goes_on_where_it_was(tmp_path: Path, state: Path, peer: Opened) -> None:
+    with Account(peer) as account:
+        opening = account.balances()
+        file = written(tmp_path, strategy_text(peer.connector))
+        for fills in (1, 3, 5):
+            with running(file, state=state, opened=peer) as process:
+                until(lambda least=fills: len(account.trades()) >= least, while_alive=process)
+                process.kill()
+        assert account.open_orders()
+        done = runner_run(file, "--for", "1s", "--json", state=state, opened=peer)
+        assert done.returncode == 0, done.stderr
+        assert account.open_orders() == {}
+        agreed = compare(journal_in(state), account, opening)
+    assert agreed.differences == ()
+    assert agreed.fills >= 5
+
+
+def test_on_a_terminal_there_is_a_live_view_and_it_leaves_no_trace(tmp_path: Path, state: Path) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    with subprocess.Popen(
+        [*RUNNER, "run", str(written(tmp_path, strategy_text()))],
+        env=environment(state) | {"TERM": "xterm-256color"},
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        try:
+            while b"order.filled" not in seen:
+                seen += os.read(ours, 65536)
+            process.send_signal(signal.SIGINT)
+            while piece := read_to_end(ours):
+                seen += piece
+            assert process.stdout is not None
+            summary = process.stdout.read().decode()
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+            os.close(ours)
+    assert seen.count(b"\x1b[?1049h") == seen.count(b"\x1b[?1049l") == 1
+    assert seen.endswith(b"\x1b[?25h\x1b[?1049l")  # the cursor is back, and nothing was written after the view
+    assert "ROGER-BTC" in seen.decode(errors="replace")
+    assert "stopped by signal" in summary
+    assert "\x1b" not in summary
+
+
+def read_to_end(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux says so when the other end is closed
+        return b""
 
 
 # What can be wrong ----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -90,3 +91,56 @@ def test_only_a_loopback_address_is_served(host: str) -> None:
     done = subprocess.run([*RUNNER, "--host", host], capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 2
     assert "not a loopback address" in done.stderr
+
+
+def test_accounts_kinds_and_faults_from_the_start(tmp_path: Path) -> None:
+    storm = tmp_path / "storm.yml"
+    storm.write_text("- {at: 1h, name: engine_restart}\n- {name: extra_fields}\n")
+    arguments = (
+        "--account",
+        "alice",
+        "--kind",
+        "2.5",
+        "--fault",
+        "deposit=7 USDT,account=alice",
+        "--faults",
+        str(storm),
+    )
+    with sandbox("--seed", "7", "--json", *arguments) as process:
+        facts = json.loads(first_line(process))
+        alice = facts["accounts"]["alice"]
+        assert alice.keys() == {"api_key", "secret_key"}
+        assert alice["api_key"] != facts["api_key"]
+        balances = json.loads(ask(facts | alice, Request("GET", "/account/balances")).body)
+        assert {row["currency"]: row["balance"] for row in balances}["usdt"] == "20007.0"
+        assert "x_meta" in balances[0]
+        assert b'"2.5.' in ask(facts, Request("GET", "/public/version", private=False)).body
+
+
+def test_all_that_can_go_wrong_is_listed() -> None:
+    done = subprocess.run([*RUNNER, "--list-faults", "--json"], capture_output=True, text=True, timeout=20, check=True)
+    table = json.loads(done.stdout)
+    assert {"name", "value", "says"} == table[0].keys()
+    text = subprocess.run([*RUNNER, "--list-faults"], capture_output=True, text=True, timeout=20, check=True).stdout
+    assert all(one["name"] in text and one["says"] in text for one in table)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--fault", "earthquake"), 2, "there is no fault 'earthquake'"),
+        (("--fault", "auth_delay=6"), 2, "auth_delay=6"),
+        (("--fault", "two_trades"), 2, "no open order"),
+        (("--account", "trader"), 2, "'trader' is not free"),
+        (("--account", "a", "--account", "a"), 2, "each name once"),
+        (("--kind", "9.9"), 2, "2.5"),
+        (("--faults", "/nowhere.yml"), 2, "cannot read /nowhere.yml"),
+        (("--faults", "-"), 3, "<stdin>:1:1: a file of faults is a list"),
+    ],
+)
+def test_what_cannot_go_wrong_is_said(arguments: tuple[str, ...], code: int, words: str) -> None:
+    done = subprocess.run(
+        [*RUNNER, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr

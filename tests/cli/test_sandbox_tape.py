@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from loopback.process import runner_run
 
@@ -76,6 +77,23 @@ def test_a_hole_in_the_tape_is_told(tape: Path, tmp_path: Path) -> None:
     with sandbox("--tape", holed, "--speed", "1000", "--at-end", "stop") as (_, process):
         _, err = process.communicate(timeout=20)
     assert err.startswith(f"runner: {holed}: line 22: 1 depth updates are missing before update 12; the book stands")
+
+
+def test_accounts_kinds_and_faults_combine_with_a_tape(tape: Path, tmp_path: Path) -> None:
+    storm = tmp_path / "storm.yml"
+    storm.write_text("- {at: 1h, name: engine_restart}\n- {name: extra_fields}\n")
+    plan = ("--account", "alice", "--kind", "2.5", "--fault", "deposit=7 USDT,account=alice", "--faults", storm)
+    with sandbox("--tape", tape, *plan) as (facts, _):
+        (alice,) = facts.pop("accounts").values()
+        facts.pop("markets")
+        peer = Opened(**{name: str(value) for name, value in (facts | alice).items()})
+        with Account(peer) as account:
+            assert account.balances()["USDT"].available == 100_007
+        version = httpx.get(peer.rest_url + "/public/version")
+        assert version.json()["git_tag"].startswith("2.5.")
+        assert "x_meta" in version.json()
+        assert "engine_restart" in httpx.get(httpx.URL(peer.rest_url).join("/sandbox/control")).text
+    assert "no open order" in refused("--tape", tape, "--fault", "two_trades")
 
 
 def test_what_cannot_be_played_is_one_sentence_and_exit_2(tape: Path, tmp_path: Path) -> None:

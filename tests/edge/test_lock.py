@@ -71,7 +71,10 @@ def test_one_process_cannot_have_it_twice_but_again(tmp_path: Path) -> None:
 def test_a_child_process_does_not_inherit_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     lock = Lock.acquire(path, now=NOW)
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False) as child:
+    command = [sys.executable, "-c", "input(1)"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False) as child:
+        assert child.stdout is not None
+        assert child.stdout.read(1) == b"1"  # it is a new program by now: a fork has the file for a moment
         lock.release()
         assert not is_held(path)
         child.kill()

@@ -6,19 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from runner.engine.funds import Funds
-from runner.model.market import Market
 from runner.model.money import MONEY
-from runner.model.order import BalanceRow, Side
-
-ROGER = Market(
-    id="rogerbtc",
-    base="ROGER",
-    quote="BTC",
-    price_precision=0,
-    amount_precision=0,
-    price_min=Decimal(1),
-    quantity_min=Decimal(1),
-)
+from runner.model.order import BalanceRow
 
 
 class FundsMachine(RuleBasedStateMachine):
@@ -42,7 +31,7 @@ class FundsMachine(RuleBasedStateMachine):
         name = str(self.names)
         self.names += 1
         self.pending[name] = lots
-        self.funds.reserve(name, ROGER, Side.SELL, 1, lots)
+        self.funds.reserve(name, "ROGER", Decimal(lots))
 
     @rule(data=st.data())
     def venue_locks_and_says_so(self, data: st.DataObject) -> None:
@@ -82,7 +71,7 @@ TestFunds = FundsMachine.TestCase
 def test_when_all_is_seen_and_read_everything_is_spendable_again() -> None:
     funds = Funds()
     funds.read([BalanceRow("ROGER", Decimal(1000), Decimal(0))], 0)
-    funds.reserve("a", ROGER, Side.SELL, 1, 400)
+    funds.reserve("a", "ROGER", Decimal(400))
     assert funds.spendable("ROGER") == 600
     funds.seen("a", 10)
     funds.read([BalanceRow("ROGER", Decimal(600), Decimal(400))], 9)

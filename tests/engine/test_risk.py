@@ -149,7 +149,6 @@ def test_the_markets_own_rules() -> None:
     assert code(judge.judge(target(Side.BUY, 2000, 99))) == "quantity_min"
     assert code(judge.judge(target(Side.BUY, 9, 100))) == "price_min"
     assert code(judge.judge(target(Side.SELL, 100_001, 100))) == "price_max"
-    assert code(judge.judge(target(Side.BUY, None, 100))) == "market_order"
 
 
 def test_a_book_that_is_not_live_or_too_old_refuses() -> None:
@@ -197,3 +196,40 @@ def test_a_parent_is_never_exceeded(filled: int, total: int, drawn: list[int]) -
         verdict = judge.judge(target(Side.BUY, 2000, count, parent=("twap", total)))
         assert isinstance(verdict, Approved) == (used + count <= total)
         used += count if isinstance(verdict, Approved) else 0
+
+
+DEEP = {"bids": ((5000, 300), (4990, 700), (4000, 5000)), "asks": ((5010, 300), (5020, 700), (6000, 5000))}
+
+
+def deep_gate(limits: Limits, **options: object) -> Gate:
+    judge = gate(limits, **options)  # type: ignore[arg-type]
+    judge._at.books[ROGER.symbol].apply(BookSnapshot(ROGER.symbol, 2, DEEP["bids"], DEEP["asks"]), NOW)  # type: ignore[attr-defined]
+    return judge
+
+
+def test_a_market_order_is_judged_by_the_depth_it_would_take() -> None:
+    assert code(deep_gate(Limits()).judge(target(Side.BUY, None, 7000))) == "insufficient_market_liquidity"
+    notional = Limits(max_order_notional={"BTC": ROGER.notional(5020, 1000)})
+    assert code(deep_gate(notional).judge(target(Side.BUY, None, 1000))) == "Approved"
+    assert code(deep_gate(notional).judge(target(Side.BUY, None, 1001))) == "max_order_notional"
+    own_ask = deep_gate(Limits(), orders=[order(Side.SELL, 5020, 100)])
+    assert code(own_ask.judge(target(Side.BUY, None, 301))) == "self_trade"
+    assert code(own_ask.judge(target(Side.BUY, None, 300))) == "Approved"
+
+
+def test_a_market_buy_locks_a_tenth_more_than_it_costs_if_there_is_so_much() -> None:
+    rich = deep_gate(Limits()).judge(target(Side.BUY, None, 300))
+    assert isinstance(rich, Approved)
+    assert (rich.currency, rich.locks) == ("BTC", ROGER.notional(5010, 330))
+    poor = deep_gate(Limits(), btc=ROGER.notional(5010, 310)).judge(target(Side.BUY, None, 300))
+    assert isinstance(poor, Approved)
+    assert poor.locks == ROGER.notional(5010, 310)
+    poorer = deep_gate(Limits(), btc=ROGER.notional(5010, 299)).judge(target(Side.BUY, None, 300))
+    assert isinstance(poorer, Waiting)
+
+
+@given(ticks=st.integers(4900, 5100), side=sides)
+def test_post_only_refuses_exactly_what_would_trade_at_once(ticks: int, side: Side) -> None:
+    wanted = Target("s", ROGER.symbol, side, ticks, 100, repeat=True, parent=None, post_only=True)
+    crosses = ticks >= 5010 if side is Side.BUY else ticks <= 5000
+    assert (code(deep_gate(Limits()).judge(wanted)) == "post_only") == crosses

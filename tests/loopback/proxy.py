@@ -64,13 +64,13 @@ class Proxy:
             try:
                 while not (request := await conversation.request()).wants_websocket:
                     await self._answer(conversation, request)
+                fault = self.request(request)
+                if isinstance(fault, Answer):
+                    await conversation.reply(fault.status, fault.headers | {"Connection": "close"}, fault.body)
+                    return
             except Hangup:
                 return
-            fault = self.request(request)
-            if isinstance(fault, Answer):
-                await conversation.reply(fault.status, fault.headers | {"Connection": "close"}, fault.body)
-            else:
-                await self._pump(stream, request)
+            await self._pump(stream, request)
 
     async def _answer(self, conversation: Conversation, request: HttpRequest) -> None:
         fault = self.request(request)

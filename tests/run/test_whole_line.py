@@ -30,7 +30,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 
 async def test_quotes_on_the_embedded_exchange_are_filled_and_nothing_is_left(tmp_path: Path) -> None:
-    ended = await run_here(strategy_text(run_for="4s"), tmp_path)
+    ended = await run_here(strategy_text(run_for="3s"), tmp_path)
     facts = ended.summary
     assert (ended.exit_code, facts["stopped_by"], facts["open_orders_left"]) == (0, "time", 0)
     assert facts["fills"] > 0

@@ -63,6 +63,13 @@ class Raises(Far, frozen=True):
         return super().tick(view, state)
 
 
+class BuyOnce(Far, frozen=True):
+    """One market order, wanted at every tick."""
+
+    def tick(self, view: View, state: State) -> Decision:
+        return Decision((Quote("bid", Side.BUY, "market", 3000),), state, "buy")
+
+
 class NotANumber(Far, frozen=True):
     def tick(self, view: View, state: State) -> Decision:
         return Decision((Quote("bid", Side.BUY, float("nan"), 1),), state, "?")
@@ -129,6 +136,18 @@ def test_nan_is_a_mistake_of_the_strategy_and_sends_nothing() -> None:
     assert each.finish.exit_code == 1
     assert "'bid'" in each.finish.reason
     assert places(each) == []
+
+
+def test_a_market_order_is_followed_to_its_end_and_never_repeated() -> None:
+    each = world(BuyOnce)
+    each.run_for(60)
+    assert len(places(each)) == 1
+    (row,) = each.venue_orders().values()
+    assert (row["ord_type"], row["state"], row["price"]) == ("market", "done", None)
+    order = each.journal.orders[places(each)[0].client_id]
+    assert order.state is OrderState.FILLED
+    assert order.filled_lots == 300_000
+    assert each.engine.account.orders.used_slots == {"bid"}
 
 
 def test_a_gap_asks_for_a_snapshot_and_no_tick_runs_on_a_broken_book() -> None:
@@ -375,3 +394,14 @@ def test_no_new_order_while_the_private_stream_is_down() -> None:
     assert each.engine.ticks == ticks
     each.run_for(5)
     assert each.engine.ticks > ticks
+
+
+def test_a_quiet_market_is_not_a_frozen_one() -> None:
+    """The book does not move, the venue's tickers come every five seconds: orders stay, ticks go on."""
+    each = world(book_age=8 * SECOND)
+    each.run_for(10)
+    each.still = True
+    ticks = each.engine.ticks
+    each.run_for(60)
+    assert each.engine.ticks > ticks + 50
+    assert len(places(each)) == 2

@@ -14,7 +14,7 @@ import msgspec
 
 from runner.altmarkets.messages import grids
 from runner.altmarkets.rest import NoResponse, Response, interpret, request_for
-from runner.altmarkets.server import Reply, Server, Session
+from runner.altmarkets.server import Pending, Reply, Server, Session
 from runner.altmarkets.signing import signed_headers
 from runner.altmarkets.stream import PRIVATE_PATH, PUBLIC_PATH, PrivateStream, PublicStream
 from runner.edge.budget import Bucket
@@ -51,6 +51,8 @@ from runner.model.event import (
 from runner.model.market import Market
 from runner.model.order import Fill, Order
 from runner.model.settings import MILLISECOND, SECOND, Settings
+from runner.simulation.faults import switch_text
+from runner.simulation.markets import SANDBOX_LISTINGS, Listing
 from runner.simulation.sandbox import Sandbox, sandbox
 
 START = 1_700_000_000 * SECOND
@@ -105,12 +107,14 @@ class World:
         settings: Settings,
         strategy: type[Strategy],
         faults: Faults | None = None,
+        *,
+        listings: Sequence[Listing] = SANDBOX_LISTINGS,
         grown: Sandbox | None = None,
     ) -> None:
         self.now = START
         self.dice = random.Random(seed)
         self.faults = faults or Faults()
-        self.grown = grown or sandbox(seed, self.now)
+        self.grown: Sandbox = grown or sandbox(seed, self.now, listings=listings)
         self.server = Server(self.grown.exchange)
         self.settings = settings
         self.strategy = strategy
@@ -126,7 +130,9 @@ class World:
         self.engine_probe = True  # whether the venue proved that it enforces the nonce window
         self.deaf: set[str] = set()  # creates whose answer and news do not come back
         self.lost: set[str] = set()  # creates that never arrive
+        self.still = False  # nobody trades or quotes in any market: only the venue's own clockwork speaks
         self._paused: set[str] = set()
+        self._lines_lost: set[Session] = set()
         self._heap: list[tuple[int, int, int, Callable[[], None]]] = []
         self._count = 0
         self._life = 0  # a crash ends all that was on its way to the runner
@@ -251,10 +257,15 @@ class World:
     def _collect(self) -> None:
         """What the server has to say goes on its way; order within a socket is kept."""
         for stream, session in list(self._sessions.items()):
+            if session.line != "up" and session not in self._lines_lost:
+                # A cut shows at once, a half-open line after a minute of silence (wire reference 13.9).
+                self._lines_lost.add(session)
+                wait = 0.0 if session.line == "cut" else 60.0
+                self._later(wait, lambda s=stream, x=session: self.drop(s) if self._sessions.get(s) is x else None)
             if session.outgoing and stream in self._paused:
                 session.outgoing.clear()
             elif session.outgoing:
-                texts = list(session.outgoing)
+                texts = [text for text in session.outgoing if not (self.still and ".ob-inc" in text)]
                 session.outgoing.clear()
                 codec = self._codecs[stream]
                 self._later(0.005, lambda s=stream, c=codec, t=texts: self._receive(s, c, t))
@@ -338,12 +349,39 @@ class World:
         headers = {**self._headers(nonce), "content-type": "application/json", "user-agent": "test"}
         reply = self.server.request(request.method, target, headers, request.body or b"", self.now)
         self._collect()
+        if isinstance(reply, Pending):
+            pending = reply
+            self._at(max(self.now, pending.due), lambda: self._ready(command, pending, life), None)
+        else:
+            self._say(command, reply, life)
+
+    def _ready(self, command: Command, pending: Pending, life: int) -> None:
+        """The server was held up with a request, and has done it by now."""
+        self.server.advance(self.now)
+        self._collect()
+        assert pending.reply is not None
+        self._say(command, pending.reply, life)
+
+    def _say(self, command: Command, reply: Reply, life: int) -> None:
+        """The answer goes on its way, if there is one."""
+        if reply.at > self.now:
+            later = msgspec.structs.replace(reply, at=0)
+            self._at(reply.at, lambda: self._say(command, later, life), None)
+            return
         if life != self._life or (isinstance(command, Place) and command.client_id in self.deaf):
             return
-        if self.dice.random() < self.faults.answer_lost:
+        if reply.fate == "cut":
+            self._give_up(command, "connection lost")
+            return
+        if reply.fate == "hang" or self.dice.random() < self.faults.answer_lost:
             self._lose(command)
         else:
             self._later(self._latency(), lambda: self._answer(command, reply))
+
+    def switch(self, text: str) -> None:
+        """Throw a switch of the exchange now, written as for `runner sandbox --fault`."""
+        self.server.act(switch_text(text))
+        self._collect()
 
     def _answer(self, command: Command, reply: Reply) -> None:
         headers = {name.lower(): value for name, value in reply.headers.items()}
@@ -351,13 +389,13 @@ class World:
             self.deliver(what)
 
     def _lose(self, command: Command) -> None:
+        wait = 15.0 if isinstance(command, Place) else 5.0
+        self._later(wait, lambda: self._give_up(command, f"no answer within {wait:g} s"))
         self.ambiguous += isinstance(command, Place)
 
-        def give_up() -> None:
-            for what in interpret(command, NoResponse(True, "no answer within 15 s"), self.grids):
-                self.deliver(what)
-
-        self._later(15.0 if isinstance(command, Place) else 5.0, give_up)
+    def _give_up(self, command: Command, reason: str) -> None:
+        for what in interpret(command, NoResponse(True, reason), self.grids):
+            self.deliver(what)
 
     def _headers(self, nonce: int) -> dict[str, str]:
         signed = signed_headers(self.grown.key.access, self.grown.key.secret, nonce)

@@ -8,8 +8,10 @@ import pytest
 from runner.model.market import Market
 from runner.model.order import Side
 from runner.simulation.exchange import CATCH_UP, MILLISECOND, SECOND
+from runner.simulation.faults import switch_text
 from runner.simulation.feed import BookChanged, FeedEvent, Traded
 from runner.simulation.matching import Arrival, MatchingBook
+from runner.simulation.moments import happen
 from runner.simulation.player import AtEnd
 from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Recording
 from runner.simulation.records import Order, OrderState
@@ -226,3 +228,74 @@ def test_an_engine_that_restarts_forgets_the_members_orders_only() -> None:
     empty = MatchingBook()
     empty.submit(Arrival(1, BUY, 5, 5))
     assert empty.restarted().best(BUY) is None
+
+
+def test_after_a_restart_of_the_engine_the_tape_goes_on_and_orders_are_where_they_were() -> None:
+    scene = Scene((1, SOLD, 98, 200))
+    scene.order(SELL, "2", "1")
+    order = scene.order(BUY, "1", "0.99")
+    scene.at(0.1)
+    happen(scene.exchange, switch_text("engine_restart=aeur"))
+    book = scene.exchange.book("aeur")
+    assert (book.levels(BUY, 9), book.levels(SELL, 9)) == ([(100, 30), (99, 80)], [(102, 50), (103, 70)])
+    assert scene.exchange.sequence("aeur") == 1
+    assert (SELL, 99, 10) in trades(scene.at(1))
+    assert scene.now(order).state is OrderState.DONE
+
+
+def test_what_is_ahead_of_an_order_on_a_tape_is_what_is_met_before_it() -> None:
+    scene = Scene()
+    first, second, better = (scene.order(BUY, *what) for what in (("1", "0.99"), ("2", "0.99"), ("3", "1.01")))
+    book = scene.exchange.book("aeur")
+    assert [book.ahead(one.id, BUY, one.ticks or 0) for one in (better, first, second)] == [0, 150, 160]
+    assert (book.ahead(99, BUY, 99), book.ahead(first.id, SELL, 99)) == (None, None)
+    scene.order(SELL, "15.5", "0.99")
+    scene.at(0.1)
+    assert [scene.now(one).left for one in (better, first, second)] == [0, 5, 20]
+    assert scene.exchange.book("aeur").ahead(second.id, BUY, 99) == 5
+
+
+def test_two_trades_of_one_order_and_a_self_trade_happen_on_a_tape_too() -> None:
+    scene = Scene()
+    order = scene.order(BUY, "2", "0.99")
+    happen(scene.exchange, switch_text("two_trades"))
+    scene.exchange.advance(NOW + SECOND)
+    assert scene.now(order).state is OrderState.DONE
+    of_order = scene.exchange.database.trades_in(order.id)
+    assert [(trade.ticks, trade.lots, trade.time) for trade in of_order] == [(99, 10, NOW), (99, 10, NOW)]
+
+    scene = Scene()
+    happen(scene.exchange, switch_text("self_trade=aeur"))
+    scene.at(1)
+    (trade,) = scene.exchange.database.trades_of(scene.trader)
+    assert (set(trade.members), trade.ticks, trade.lots) == ({scene.trader}, 101, 1)
+
+
+def test_beside_a_tape_a_market_can_be_listed_whose_book_is_empty() -> None:
+    scene = Scene((1, SOLD, 100, 3))
+    happen(scene.exchange, switch_text("more_markets=1"))
+    tape, listed = scene.exchange.markets
+    assert (tape.id, scene.exchange.book(listed.id).best(BUY)) == ("aeur", None)
+    assert scene.exchange.create(scene.trader, listed, BUY, Decimal(1), Decimal(1), at_once=True).market == listed
+    assert scene.exchange.book(listed.id).levels(BUY, 9) == [(100, 10)]
+    assert trades(scene.at(1)) == [(SELL, 100, 3)]
+
+
+def test_a_printed_trade_has_the_time_that_the_venues_clock_shows() -> None:
+    scene = Scene((1, SOLD, 100, 3))
+    happen(scene.exchange, switch_text("clock_jump=7s"))
+    (told,) = (one.trade for one in scene.at(2) if isinstance(one, Traded))
+    assert told.time == NOW + 8 * SECOND
+
+
+def test_a_further_account_has_its_own_key_and_the_same_means() -> None:
+    taped = taped_sandbox("two", NOW, [recording()], accounts=("alice",))
+    alone = taped_sandbox("two", NOW, [recording()])
+    exchange, alice = taped.sandbox.exchange, taped.sandbox.others["alice"]
+    assert taped.sandbox.key == alone.sandbox.key != alice
+    assert exchange.keys[alice.access].member == alice.member
+    of_trader, of_alice = (
+        {code: account.available for code, account in exchange.accounts.of(member).items()}
+        for member in (taped.sandbox.trader.id, alice.member)
+    )
+    assert of_trader == of_alice == {"EUR": 100_000, "A": 100_000}

@@ -16,12 +16,27 @@ TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 class Profile(Struct, frozen=True):
-    """What differs between deployments. The zone is that of REST times, in minutes east of Greenwich."""
+    """What differs between deployments. The zone is that of REST times, in minutes east of Greenwich.
+
+    By default Peatio 2.4 with the two fees of 2.5, which is taken to be what Altmarkets ran. Source: wire reference
+    10.1, 11.
+    """
 
     version: str = "2.4.20-sandbox"
     zone: int = 0
     order_fees: bool = True  # `maker_fee` and `taker_fee` in REST orders
+    received_amount: bool = False  # in own trades
+    many_markets: bool = False  # orders can be asked for of several markets at once
+    trades_by_type: bool = True  # own trades can be filtered by side
     client_id_on_stream: bool = False
+
+
+PROFILES = {
+    "altmarkets": Profile(),
+    "2.4": Profile(order_fees=False, trades_by_type=False),
+    "2.5": Profile(version="2.5.20-sandbox", received_amount=True, many_markets=True),
+}
+"""Kinds of deployments by name."""
 
 
 class Ask(Struct, frozen=True):
@@ -83,10 +98,10 @@ def created_within(created: int, time_from: int | None, time_to: int | None) -> 
 
 
 def known_market(ask: Ask, code: str) -> Market | None:
-    """The market of a filter, None without one. An unknown one adds the code."""
+    """The market of a filter, None without one. An unknown or disabled one adds the code (wire reference 5.2)."""
     market_id = ask.read.text("market")
     market = None if market_id is None else ask.exchange.market(market_id)
-    if market_id is not None and market is None:
+    if market_id is not None and (market is None or not market.enabled):
         ask.read.errors.append(code)
     return market
 

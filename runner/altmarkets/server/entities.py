@@ -13,7 +13,7 @@ from runner.model.market import Market
 from runner.model.money import MONEY, ZERO, quotient
 from runner.model.order import Side
 from runner.simulation.feed import BookChanged, BookShown
-from runner.simulation.records import Order, Trade
+from runner.simulation.records import Order, Trade, Transfer
 from runner.simulation.tape import Candle, Tape
 
 Entity = dict[str, Any]
@@ -123,7 +123,12 @@ def own_trade_entity(trade: Trade, member: int, profile: Profile) -> Entity:
     order = trade.order_of(member)
     rate, amount, currency = trade.fee(order)
     fee = {"fee_currency": currency.lower(), "fee": decimal_text(rate), "fee_amount": decimal_text(amount)}
-    return {**trade_entity(trade, order, profile), **fee, "order_id": order.id}
+    entity = {**trade_entity(trade, order, profile), **fee, "order_id": order.id}
+    if profile.received_amount:
+        market = trade.market
+        gross = market.quantity(trade.lots) if order.side is Side.BUY else market.notional(trade.ticks, trade.lots)
+        entity["received_amount"] = decimal_text(MONEY.subtract(gross, amount))
+    return entity
 
 
 def trade_message(trade: Trade, member: int) -> Entity:
@@ -169,6 +174,62 @@ def public_trade_message(trade: Trade) -> Entity:
 def balance_entity(currency: str, available: Decimal, locked: Decimal) -> Entity:
     """`balance` is what is available, without what is locked."""
     return {"currency": currency.lower(), "balance": decimal_text(available), "locked": decimal_text(locked)}
+
+
+def deposit_entity(transfer: Transfer, profile: Profile) -> Entity:
+    return {
+        "id": transfer.id,
+        "currency": transfer.currency.lower(),
+        "amount": decimal_text(transfer.amount),
+        "fee": "0.0",
+        "txid": _txid(transfer),
+        "confirmations": 1,
+        "state": "collected",
+        "created_at": iso_time(transfer.time, profile.zone),
+        "completed_at": iso_time(transfer.time, profile.zone),
+        "tid": _txid(transfer),
+    }
+
+
+def withdraw_entity(transfer: Transfer, profile: Profile) -> Entity:
+    at = iso_time(transfer.time, profile.zone)
+    return {
+        "id": transfer.id,
+        "currency": transfer.currency.lower(),
+        "type": "coin",
+        "amount": decimal_text(-transfer.amount),
+        "fee": "0.0",
+        "blockchain_txid": _txid(transfer),
+        "rid": "",
+        "state": "succeed",
+        "confirmations": 1,
+        "note": None,
+        "created_at": at,
+        "updated_at": at,
+        "done_at": at,
+    }
+
+
+def transaction_entity(transfer: Transfer, profile: Profile) -> Entity:
+    at = iso_time(transfer.time, profile.zone)
+    deposited = transfer.amount > 0
+    return {
+        "address": "",
+        "currency": transfer.currency.lower(),
+        "amount": decimal_text(abs(transfer.amount)),
+        "fee": "0.0",
+        "txid": _txid(transfer),
+        "state": "collected" if deposited else "succeed",
+        "note": None,
+        "confirmations": 1,
+        "created_at": at,
+        "updated_at": at,
+        "type": "Deposit" if deposited else "Withdraw",
+    }
+
+
+def _txid(transfer: Transfer) -> str:
+    return f"sandbox-{transfer.id}"
 
 
 def order_type(order: Order) -> str:

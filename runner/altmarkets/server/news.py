@@ -100,14 +100,14 @@ class News:
     # Told by the clock -----------------------------------------------------------------------------------
 
     def _publish_tickers(self) -> None:
-        now, exchange = seconds(self._exchange.now), self._exchange
+        now, exchange = seconds(self._exchange.time), self._exchange
         if self._hub.heard(TICKERS):
             tickers = {market.id: ticker_figures(market, exchange.tape(market.id), now) for market in exchange.markets}
             self._hub.publish(TICKERS, _text({TICKERS: tickers}))
 
     def _publish_candles(self) -> None:
         for stream, market, minutes in self._candle_streams():
-            candle = self._exchange.tape(market.id).latest(minutes, seconds(self._exchange.now))
+            candle = self._exchange.tape(market.id).latest(minutes, seconds(self._exchange.time))
             if candle is not None:
                 self._hub.publish(stream, _text({stream: candle_point(market, candle)}))
 

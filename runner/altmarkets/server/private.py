@@ -1,10 +1,14 @@
 """Endpoints under `/market` and `/account`: own orders, trades and balances. Source: wire reference, section 4."""
 
 import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
 
 from runner.altmarkets.server.answers import (
     Answer,
     Ask,
+    Profile,
     Refused,
     created_within,
     cut,
@@ -16,15 +20,21 @@ from runner.altmarkets.server.answers import (
 from runner.altmarkets.server.entities import (
     Entity,
     balance_entity,
+    deposit_entity,
     order_entity,
     order_type,
     own_trade_entity,
     trade_entity,
+    transaction_entity,
+    withdraw_entity,
 )
 from runner.altmarkets.server.formats import seconds
 from runner.model.market import Market
 from runner.model.order import Side
-from runner.simulation.records import Order, OrderState
+from runner.simulation.admission import OrderRefused
+from runner.simulation.records import Order, OrderState, Trade, Transfer
+
+T = TypeVar("T")
 
 CLIENT_ID_LENGTH_MAX = 32
 
@@ -52,15 +62,18 @@ def orders(ask: Ask) -> Answer:
     ask.check()
     chosen = [
         order
-        for order in ask.exchange.database.orders_of(ask.member)
-        if order.market.id in markets
-        and (not states or order.state in states)
-        and kind in {None, order_type(order)}
-        and side in {None, order.side}
-        and created_within(order.created, time_from, time_to)
+        for order in _orders(ask)
+        if _unfiltered(ask)
+        or (
+            order.market.id in markets
+            and (not states or order.state in states)
+            and kind in {None, order_type(order)}
+            and side in {None, order.side}
+            and created_within(order.created, time_from, time_to)
+        )
     ]
     chosen.sort(key=lambda order: (seconds(order.updated), order.id), reverse=not ascending)
-    return paged([_entity(ask, order) for order in cut(chosen, limit, page)], limit, page)
+    return paged([_entity(ask, order) for order in _cut(ask, chosen, limit, page)], limit, page)
 
 
 def order(ask: Ask) -> Answer:
@@ -87,6 +100,9 @@ def create(ask: Ask) -> Answer:
     assert side is not None
     assert volume is not None
     created = ask.exchange.create(ask.member, market, Side(side), volume, price, client_id=client_id)
+    if ask.exchange.faults.strikes("human_twin", ask.exchange.now):
+        with suppress(OrderRefused):  # the account cannot pay for both
+            ask.exchange.create(ask.member, market, Side(side), volume, price)
     return Answer(_entity(ask, created), 201)
 
 
@@ -114,6 +130,28 @@ def cancel_all(ask: Ask) -> Answer:
     return Answer([_entity(ask, found) for found in chosen], 201)
 
 
+def _orders(ask: Ask) -> list[Order]:
+    database, now = ask.exchange.database, ask.exchange.now
+    late = ask.exchange.faults.strikes("lists_lag", now)
+    return database.orders_of(ask.member) if late is None else database.orders_then(ask.member, now - late.value)
+
+
+def _own_trades(ask: Ask) -> list[Trade]:
+    late = ask.exchange.faults.strikes("lists_lag", ask.exchange.now)
+    until = ask.exchange.time - (0 if late is None else late.value)
+    return [trade for trade in ask.exchange.database.trades_of(ask.member) if trade.time <= until or late is None]
+
+
+def _unfiltered(ask: Ask) -> bool:
+    return ask.exchange.faults.holds("lists_unfiltered", ask.exchange.now) is not None
+
+
+def _cut(ask: Ask, rows: list[T], limit: int, page: int) -> Sequence[T]:
+    if page > 1 and ask.exchange.faults.strikes("lists_shift", ask.exchange.now):
+        return cut(rows[1:], limit, page)  # the first row has gone to the end since the page before was read
+    return cut(rows, limit, page)
+
+
 def _entity(ask: Ask, order: Order) -> Entity:
     return order_entity(order, ask.exchange.database.uuid(order.id), ask.profile)
 
@@ -133,18 +171,25 @@ def _own_order(ask: Ask) -> Order:
 
 def _filtered_markets(ask: Ask) -> set[str]:
     """Ids of the markets that `market`, `base_unit` and `quote_unit` leave."""
-    wanted = known_market(ask, "market.market.doesnt_exist")
+    wanted = ask.read.texts("market") if ask.profile.many_markets else _one(ask.read.text("market"))
+    known = {market.id for market in ask.exchange.markets if market.enabled}
+    if not known.issuperset(wanted):
+        ask.read.errors.append("market.market.doesnt_exist")
     base, quote = ask.read.text("base_unit"), ask.read.text("quote_unit")
     chosen = {
         market.id
         for market in ask.exchange.markets
-        if wanted in {None, market}
+        if (not wanted or market.id in wanted)
         and (base is None or base.upper() == market.base)
         and (quote is None or quote.upper() == market.quote)
     }
     if not chosen and not ask.read.errors:
         ask.read.errors.append("market.market.doesnt_exist")
     return chosen
+
+
+def _one(text: str | None) -> list[str]:
+    return [] if text is None else [text]
 
 
 def _market_to_trade(ask: Ask) -> Market | None:
@@ -174,18 +219,22 @@ def trades(ask: Ask) -> Answer:
     time_from = read.optional_integer("time_from", code=code)
     time_to = read.optional_integer("time_to", code=code)
     ascending = read.one_of("order_by", ("asc", "desc"), "market.trade.invalid_order_by") == "asc"
-    side = read.one_of("type", _SIDES, "market.trade.invalid_type")
+    side = read.one_of("type", _SIDES, "market.trade.invalid_type") if ask.profile.trades_by_type else None
     ask.check()
     chosen = [
         trade
-        for trade in ask.exchange.database.trades_of(ask.member)
-        if (market is None or trade.market.id == market.id)
-        and created_within(trade.time, time_from, time_to)
-        and side in {None, trade.order_of(ask.member).side}
+        for trade in _own_trades(ask)
+        if _unfiltered(ask)
+        or (
+            (market is None or trade.market.id == market.id)
+            and created_within(trade.time, time_from, time_to)
+            and side in {None, trade.order_of(ask.member).side}
+        )
     ]
     if not ascending:
         chosen.reverse()
-    return paged([own_trade_entity(trade, ask.member, ask.profile) for trade in cut(chosen, limit, page)], limit, page)
+    rows = [own_trade_entity(trade, ask.member, ask.profile) for trade in _cut(ask, chosen, limit, page)]
+    return paged(rows, limit, page)
 
 
 def balances(ask: Ask) -> Answer:
@@ -214,30 +263,39 @@ def balance(ask: Ask) -> Answer:
     return Answer(balance_entity(currency, account.available, account.locked))
 
 
-# Transfers: lists that are true for an exchange where nothing is carried in or out ------------------------
+# Transfers ------------------------------------------------------------------------------------------------
 
 
 def deposits(ask: Ask) -> Answer:
-    return _no_transfers(
-        ask, "account.deposit", ("submitted", "canceled", "rejected", "accepted", "collected", "skipped")
-    )
+    states = ("submitted", "canceled", "rejected", "accepted", "collected", "skipped")
+    return _transfers(ask, "account.deposit", states, [row for row in _moved(ask) if row.amount > 0], deposit_entity)
 
 
 def withdraws(ask: Ask) -> Answer:
     states = ("prepared", "submitted", "rejected", "accepted", "skipped", "processing", "succeed", "canceled", "failed")
-    return _no_transfers(ask, "account.withdraw", (*states, "errored", "confirming"))
+    rows = [row for row in _moved(ask) if row.amount < 0]
+    return _transfers(ask, "account.withdraw", (*states, "errored", "confirming"), rows, withdraw_entity)
 
 
 def transactions(ask: Ask) -> Answer:
     _check_currency(ask)
     limit, page = paging(ask.read)
     ask.check()
-    return listed([], limit, page)
+    return listed([transaction_entity(row, ask.profile) for row in _moved(ask)], limit, page)
 
 
-def _no_transfers(ask: Ask, code: str, states: tuple[str, ...]) -> Answer:
+def _moved(ask: Ask) -> list[Transfer]:
+    """What the member carried in and out, newest first."""
+    currency = (ask.read.text("currency") or "").upper()
+    rows = [row for row in ask.exchange.transfers if row.member == ask.member and currency in {"", row.currency}]
+    return rows[::-1]
+
+
+def _transfers(
+    ask: Ask, code: str, states: tuple[str, ...], rows: list[Transfer], entity: Callable[[Transfer, Profile], Entity]
+) -> Answer:
     _check_currency(ask)
-    ask.read.one_of("state", states, f"{code}.invalid_state")
+    state = ask.read.one_of("state", states, f"{code}.invalid_state")
     if ask.read.text("txid") == "":
         ask.read.errors.append(f"{code}.empty_txid")
     limit = ask.read.integer("limit", 100, 1, 100, code=code)
@@ -245,7 +303,10 @@ def _no_transfers(ask: Ask, code: str, states: tuple[str, ...]) -> Answer:
     if page is not None and page <= 0:
         ask.read.errors.append(f"{code}.non_positive_page")
     ask.check()
-    return listed([], limit, page or 1)
+    entities = [entity(row, ask.profile) for row in rows]
+    txid = ask.read.text("txid")
+    chosen = [row for row in entities if state in {None, row["state"]} and (txid is None or txid in row.values())]
+    return listed(chosen, limit, page or 1)
 
 
 def _check_currency(ask: Ask) -> None:

@@ -36,7 +36,7 @@ PERIODS = {
 
 
 def timestamp(ask: Ask) -> Answer:
-    return Answer(iso_time(ask.exchange.now, ask.profile.zone))
+    return Answer(iso_time(ask.exchange.time, ask.profile.zone))
 
 
 def version(ask: Ask) -> Answer:
@@ -127,7 +127,7 @@ def depth(ask: Ask) -> Answer:
     bids, asks = (
         level_texts(market, ask.exchange.database.depth(market.id, side)[:limit]) for side in (Side.BUY, Side.SELL)
     )
-    return Answer({"timestamp": seconds(ask.exchange.now), "asks": asks, "bids": bids})
+    return Answer({"timestamp": seconds(ask.exchange.time), "asks": asks, "bids": bids})
 
 
 def order_book(ask: Ask) -> Answer:
@@ -158,11 +158,11 @@ def trades(ask: Ask) -> Answer:
 
 def ticker(ask: Ask) -> Answer:
     market = _market(ask)
-    return Answer(ticker_entity(market, ask.exchange.tape(market.id), seconds(ask.exchange.now)))
+    return Answer(ticker_entity(market, ask.exchange.tape(market.id), seconds(ask.exchange.time)))
 
 
 def tickers(ask: Ask) -> Answer:
-    now = seconds(ask.exchange.now)
+    now = seconds(ask.exchange.time)
     return Answer(
         {market.id: ticker_entity(market, ask.exchange.tape(market.id), now) for market in ask.exchange.markets}
     )
@@ -178,7 +178,7 @@ def k_line(ask: Ask) -> Answer:
     limit = ask.read.integer("limit", 30, 1, 10_000, code=code)
     ask.check()
     candles = ask.exchange.tape(market.id).candles(
-        period, seconds(ask.exchange.now), time_from=time_from, time_to=time_to, limit=limit
+        period, seconds(ask.exchange.time), time_from=time_from, time_to=time_to, limit=limit
     )
     return Answer([candle_point(market, candle) for candle in candles])
 

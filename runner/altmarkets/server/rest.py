@@ -52,15 +52,24 @@ _LEVELS = (
 
 
 def answer(
-    exchange: Exchange, profile: Profile, method: str, target: str, headers: Mapping[str, str], body: bytes
+    exchange: Exchange,
+    profile: Profile,
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    member: int | None = None,
 ) -> Answer:
-    """Answer one request at the exchange's time. `target` is the raw path and query; header names are lower case."""
+    """Answer one request at the exchange's time. `target` is the raw path and query; header names are lower case.
+
+    `member` is who signed it, where that was checked earlier.
+    """
     path, _, query = target.partition("?")
     path = path.rstrip("/")
     if not path.startswith(f"{REST_BASE}/"):
         return not_found()
     try:
-        return _admitted(exchange, profile, method, path.removeprefix(f"{REST_BASE}/"), query, headers, body)
+        return _admitted(exchange, profile, method, path.removeprefix(f"{REST_BASE}/"), query, headers, body, member)
     except Refused as refused:
         return refusal(refused.status, *refused.codes)
     except Denied as denied:
@@ -79,7 +88,7 @@ def sign_in(exchange: Exchange, method: str, headers: Mapping[str, str]) -> int:
         owner = exchange.members[key.member]
         return Credential(key.secret, key.member, key.active, owner.active, owner.two_factor, owner.verbs)
 
-    return authorise(method, headers, find, exchange.now // MILLISECOND)
+    return authorise(method, headers, find, exchange.time // MILLISECOND)
 
 
 def refusal(status: int, *codes: str) -> Answer:
@@ -98,11 +107,14 @@ def _admitted(
     query: str,
     headers: Mapping[str, str],
     body: bytes,
+    signer: int | None,
 ) -> Answer:
     if path.startswith("management"):
         raise Refused(401, "authz.permission_denied")
     verb = "GET" if method == "HEAD" else method
-    member = 0 if path.startswith("public") else sign_in(exchange, verb, headers)
+    member = signer or 0
+    if signer is None and not path.startswith("public"):
+        member = sign_in(exchange, verb, headers)
     fitting = [route for route in ROUTES if _fits(route[1], path)]
     if not fitting:
         return not_found()
