@@ -2,7 +2,7 @@
 
 What it says is decided in `altmarkets/server.py`; here are connections, their deadlines and their end. As at the
 real venue (wire reference 6.2) a WebSocket is pinged every 54 s, must answer within 60 s, and is dropped without a
-close frame once 256 messages wait behind a write that it does not take.
+close frame once more than 256 messages wait behind a write that it does not take.
 """
 
 import math
@@ -23,6 +23,10 @@ from runner.edge.websocket import Link, LinkClosed
 
 MESSAGE_BYTES_MAX = 512
 BACKLOG_MAX = 256
+TURNS, TURN_S = 10, 0.01
+"""A write that is unfinished after so many turns of the loop is one that the client does not take. Turns and not only
+time: where the whole process had to wait (a busy machine), the write had no turn either.
+"""
 PING_S = 54.0
 PONG_S = 60.0
 PATIENCE_S = 2.0
@@ -178,7 +182,7 @@ class Doors:
 
 
 class _Listener:
-    """One WebSocket client: a task that reads, one that writes, one that pings; the first to end ends all."""
+    """One WebSocket client: tasks that read, write, ping and watch the backlog; the first to end ends all."""
 
     def __init__(self, link: Link, session: Session, hear: Callable[[Session, str], None]) -> None:
         self._link = link
@@ -186,14 +190,21 @@ class _Listener:
         self._hear = hear
         self._work = anyio.Event()
         self._writing = False
+        self._writes = 0
+        self._behind = anyio.Event()
         self._scope = anyio.CancelScope()
 
     def look(self) -> None:
         """The server was busy: there may be something to say to this client."""
         if self._session.outgoing or self._session.close_code is not None:
             self._work.set()
-        if self._session.line != "up" or (self._writing and len(self._session.outgoing) > BACKLOG_MAX):
+        if self._is_behind():
+            self._behind.set()
+        if self._session.line != "up":
             self._scope.cancel()
+
+    def _is_behind(self) -> bool:
+        return self._writing and len(self._session.outgoing) > BACKLOG_MAX
 
     async def run(self) -> None:
         """Until the client leaves, the server wants it gone, or it does not keep up: then without a close frame."""
@@ -207,7 +218,7 @@ class _Listener:
         self.look()
         with self._scope:
             async with anyio.create_task_group() as tasks:
-                for work in (self._read, self._write, self._keep_alive):
+                for work in (self._read, self._write, self._keep_alive, self._keep_up):
                     tasks.start_soon(until_over, work)
         if self._session.line == "dead":
             await self._link.ignore()
@@ -231,6 +242,7 @@ class _Listener:
                 texts = list(session.outgoing)
                 session.outgoing.clear()
                 self._writing = True
+                self._writes += 1
                 try:
                     await self._link.send(texts)
                 except LinkClosed:
@@ -250,6 +262,18 @@ class _Listener:
                 with suppress(LinkClosed):
                     await self._link.ping()
             await anyio.sleep_until(min(ping_at, self._link.pong_at + PONG_S))
+
+    async def _keep_up(self) -> None:
+        """Return when too much waits behind one write that goes on and on."""
+        while True:
+            await self._behind.wait()
+            write = self._writes
+            for _ in range(TURNS):
+                await anyio.sleep(TURN_S)
+            if self._writes == write and self._is_behind():
+                return
+            self._behind = anyio.Event()
+            self.look()
 
 
 async def _say_nothing(stream: ByteStream, *, until_they_leave: bool) -> None:

@@ -14,7 +14,7 @@ from runner.simulation.admission import OrderRefused
 from runner.simulation.dice import Dice, seed_state
 from runner.simulation.exchange import SECOND, Exchange
 from runner.simulation.markets import Listing
-from runner.simulation.matching import MatchingBook
+from runner.simulation.matching import OrderBook
 from runner.simulation.records import Member
 
 BPS = 1e-4
@@ -71,7 +71,7 @@ class Crowd:
 
     # What the members do ---------------------------------------------------------------------------------
 
-    def _refill(self, exchange: Exchange, book: MatchingBook) -> bool:
+    def _refill(self, exchange: Exchange, book: OrderBook) -> bool:
         """Quote where a side is thin. There is always somebody on both sides."""
         thin = [side for side in Side if book.level_count(side) < self._temper.sides_min]
         for side in thin:
@@ -79,7 +79,7 @@ class Crowd:
                 self._quote(exchange, side)
         return bool(thin)
 
-    def _correct(self, exchange: Exchange, book: MatchingBook) -> bool:
+    def _correct(self, exchange: Exchange, book: OrderBook) -> bool:
         """Trade against whoever quotes on the wrong side of the fair price."""
         for side in Side:
             wrong = [lots for ticks, lots in book.levels(side.opposite, 20) if side.sign * (self._fair - ticks) > 0]
@@ -88,7 +88,7 @@ class Crowd:
                 return True
         return False
 
-    def _trade_or_quote(self, exchange: Exchange, book: MatchingBook) -> None:
+    def _trade_or_quote(self, exchange: Exchange, book: OrderBook) -> None:
         side = Side.BUY if self._dice.below(2) else Side.SELL
         if self._dice.uniform() < self._temper.takers:
             self._sweep(exchange, book, side)
@@ -98,7 +98,7 @@ class Crowd:
         else:
             self._withdraw(exchange, side)
 
-    def _sweep(self, exchange: Exchange, book: MatchingBook, side: Side) -> None:
+    def _sweep(self, exchange: Exchange, book: OrderBook, side: Side) -> None:
         """Buy or sell at the market, a part of what rests within reach."""
         reach = self._temper.reach * min(self._dice.exponential(), REACH_MAX)
         limit = self._fair * (1 + side.sign * reach)

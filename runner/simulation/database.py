@@ -5,10 +5,14 @@ the memory. For a minute keyholders' rows can be seen as they were.
 """
 
 from collections import deque
+from collections.abc import Callable, Sequence
 
 from runner.model.order import Side
 from runner.simulation.dice import seed_bytes
 from runner.simulation.records import Order, OrderState, Trade
+
+TAPE_LEVELS = 1000
+"""Levels of a tape that depth holds, on each side."""
 
 MEMORY = 60_000_000_000
 """How long (ns) it is known what a keyholder's row was before."""
@@ -25,6 +29,7 @@ class Database:
         self._own_trades: dict[int, list[Trade]] = {}  # by keyholder
         self._order_trades: dict[int, list[Trade]] = {}  # by order of a keyholder
         self._uuids: dict[str, int] = {}
+        self._tapes: dict[str, Callable[[Side, int], Sequence[tuple[int, int]]]] = {}  # by market id
         self._before: deque[tuple[int, int, Order | None]] = deque()  # when a row changed, its id, what it was
 
     # Writing ---------------------------------------------------------------------------------------------
@@ -60,6 +65,10 @@ class Database:
         for order in (trade.maker, trade.taker):
             if order.member in self._own_orders:
                 self._order_trades.setdefault(order.id, []).append(trade)
+
+    def stand_beside(self, market_id: str, levels: Callable[[Side, int], Sequence[tuple[int, int]]]) -> None:
+        """From now on a market's depth holds these levels too, `levels(side, count)`: volume without orders."""
+        self._tapes[market_id] = levels
 
     # Reading ---------------------------------------------------------------------------------------------
 
@@ -100,11 +109,12 @@ class Database:
 
     def depth(self, market_id: str, side: Side) -> list[tuple[int, int]]:
         """Levels (ticks, lots), best first: behind the engine, and for a moment perhaps crossed."""
-        levels: dict[int, int] = {}
+        tape = self._tapes.get(market_id)
+        levels: dict[int, int] = {} if tape is None else dict(tape(side, TAPE_LEVELS))
         for order in self.resting(market_id, side):
             assert order.ticks is not None
             levels[order.ticks] = levels.get(order.ticks, 0) + order.left
-        return list(levels.items())
+        return list(levels.items()) if tape is None else sorted(levels.items(), reverse=side is Side.BUY)
 
     def uuid(self, order_id: int) -> str:
         text = seed_bytes(16, self._seed, "uuid", order_id).hex()

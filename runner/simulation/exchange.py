@@ -7,7 +7,7 @@ was asked and when, not on how often it is called. Source: wire reference, secti
 
 import heapq
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
@@ -21,7 +21,7 @@ from runner.simulation.accounts import Accounts, InsufficientBalance
 from runner.simulation.admission import OrderRefused, market_buy_lock, on_grid, required
 from runner.simulation.database import Database
 from runner.simulation.feed import BalanceChanged, BookPublisher, FeedEvent, OrderChanged, Traded
-from runner.simulation.matching import Arrival, LevelChange, Match, MatchingBook
+from runner.simulation.matching import Arrival, LevelChange, Match, MatchingBook, OrderBook
 from runner.simulation.records import ApiKey, Member, Order, OrderState, Trade, Transfer
 from runner.simulation.switchboard import Switchboard
 from runner.simulation.tape import Tape
@@ -83,15 +83,15 @@ _Job = _Submit | _Execute | _Remove | _Close
 class _Desk:
     """What belongs to one market."""
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Market, book: OrderBook) -> None:
         self.market = market
-        self.book = MatchingBook()
+        self.book = book
         self.publisher = BookPublisher(market)
         self.tape = Tape()
 
     def restart(self) -> None:
-        """A new engine for this market: an empty book, and numbers from 1."""
-        self.book = MatchingBook()
+        """A new engine for this market: a book without members' orders, and numbers from 1."""
+        self.book = self.book.restarted()
         self.publisher = BookPublisher(self.market)
 
 
@@ -99,10 +99,19 @@ class Exchange:
     """`seed` names the exchange. Times are UTC ns; one that is earlier than `now` means `now`.
 
     `feed` grows until its owner empties it. `clock_offset` is what the exchange's own clock is ahead: it shows in
-    everything it writes, and in nothing it does.
+    everything it writes, and in nothing it does. `books` are those of markets, by id, that do not begin with an empty
+    book of our own matching.
     """
 
-    def __init__(self, markets: Iterable[Market], *, seed: str, now: int, behaviour: Behaviour | None = None) -> None:
+    def __init__(
+        self,
+        markets: Iterable[Market],
+        *,
+        seed: str,
+        now: int,
+        behaviour: Behaviour | None = None,
+        books: Mapping[str, OrderBook] | None = None,
+    ) -> None:
         self.opened = self.now = now
         self.behaviour = behaviour or Behaviour()
         self.faults = Switchboard(seed)
@@ -113,7 +122,8 @@ class Exchange:
         self.keys: dict[str, ApiKey] = {}
         self.feed: deque[FeedEvent] = deque()
         self.database = Database(seed)
-        self._desks = {market.id: _Desk(market) for market in markets}
+        books = books or {}
+        self._desks = {market.id: _Desk(market, books.get(market.id) or MatchingBook()) for market in markets}
         self._last_order = 0
         self._last_trade = 0
         self._residents: list[Resident] = []
@@ -167,7 +177,7 @@ class Exchange:
         desk = self._desks.get(market_id)
         return None if desk is None else desk.market
 
-    def book(self, market_id: str) -> MatchingBook:
+    def book(self, market_id: str) -> OrderBook:
         """The engine's book; the database may lag behind it."""
         return self._desks[market_id].book
 
@@ -227,11 +237,34 @@ class Exchange:
         """Publish a snapshot of every book now, due or not."""
         self.feed.extend(desk.publisher.show(desk.book, self.now) for desk in self._desks.values())
 
+    # What comes from a tape ------------------------------------------------------------------------------
+
+    def stand(self, member: int, market: Market, side: Side, lots: int, locked: Decimal) -> Order:
+        """A row that is at work and in no book, with its funds: one side of trades whose orders nobody recorded."""
+        order = self._record(member, market, side, lots, None, locked, None)
+        self.accounts.lock(member, order.pays, locked)
+        return self._change(order, OrderState.WAIT)
+
+    def report(self, market_id: str, changes: Iterable[LevelChange], matches: Iterable[Match]) -> None:
+        """A book changed by itself: tell it, and have the matches executed."""
+        self._publish(self._desks[market_id], changes)
+        for match in matches:
+            self._later(self.behaviour.execution_delay, _Execute(market_id, match))
+
+    def print_trade(self, maker: Order, taker: Order, ticks: int, lots: int) -> None:
+        """A trade in which no member had a part: the public hears of it, and no account is touched."""
+        self._last_trade += 1
+        trade = Trade(
+            id=self._last_trade, market=maker.market, ticks=ticks, lots=lots, maker=maker, taker=taker, time=self.time
+        )
+        self._desks[maker.market.id].tape.record(trade)
+        self.feed.append(Traded(trade))
+
     # What an administrator, or a crash, can do --------------------------------------------------------------
 
     def list_market(self, market: Market) -> None:
         """Open a new market, with an empty book."""
-        desk = self._desks[market.id] = _Desk(market)
+        desk = self._desks[market.id] = _Desk(market, MatchingBook())
         self.feed.append(desk.publisher.show(desk.book, self.now))
 
     def edit_market(self, market: Market) -> None:

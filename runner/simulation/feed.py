@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from runner.model.market import Market
 from runner.model.order import Side
-from runner.simulation.matching import LevelChange, MatchingBook
+from runner.simulation.matching import LevelChange, OrderBook
 from runner.simulation.records import Order, Trade
 
 SECOND = 1_000_000_000
@@ -68,7 +68,7 @@ class BookPublisher:
         self._shown_at = 0
         self._increments = 0  # since the last snapshot
 
-    def publish(self, book: MatchingBook, changes: Iterable[LevelChange], now: int) -> list[FeedEvent]:
+    def publish(self, book: OrderBook, changes: Iterable[LevelChange], now: int) -> list[FeedEvent]:
         """Increments for changes that are already in the book, and a snapshot if one is due with them."""
         events: list[FeedEvent] = []
         for side, ticks, lots in changes:
@@ -79,7 +79,7 @@ class BookPublisher:
             events.append(self.show(book, now))
         return events
 
-    def show(self, book: MatchingBook, now: int) -> BookShown:
+    def show(self, book: OrderBook, now: int) -> BookShown:
         """A snapshot now, due or not."""
         self._shown_at, self._increments = now, 0
         bids, asks = (tuple(book.levels(side, SNAPSHOT_LEVELS)) for side in (Side.BUY, Side.SELL))

@@ -5,7 +5,7 @@ time. Source: wire reference 5.4, 6.3.
 """
 
 from bisect import bisect_left, insort
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -48,6 +48,28 @@ class Outcome(NamedTuple):
     matches: tuple[Match, ...]
     changes: tuple[LevelChange, ...]
     left: int
+
+
+class OrderBook(Protocol):
+    """What an exchange asks of the book of one market, whoever fills it: members here, or a tape."""
+
+    def submit(self, order: Arrival) -> Outcome: ...
+
+    def cancel(self, order_id: int, side: Side, ticks: int) -> tuple[bool, LevelChange]: ...
+
+    def ahead(self, order_id: int, side: Side, ticks: int) -> int | None:
+        """Lots that are matched before an order; None if it is not here."""
+
+    def best(self, side: Side) -> int | None: ...
+
+    def levels(self, side: Side, count: int) -> list[tuple[int, int]]: ...
+
+    def lots(self, side: Side) -> int: ...
+
+    def level_count(self, side: Side) -> int: ...
+
+    def restarted(self) -> "OrderBook":
+        """The book as it is when the engine begins anew: without members' orders."""
 
 
 class _Level:
@@ -168,6 +190,9 @@ class MatchingBook:
 
     def level_count(self, side: Side) -> int:
         return len(self._sides[side].keys)
+
+    def restarted(self) -> "MatchingBook":
+        return MatchingBook()
 
 
 def _reaches(order: Arrival, ticks: int) -> bool:

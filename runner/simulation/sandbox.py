@@ -54,14 +54,15 @@ def sandbox(
     if temper.rate > 0:
         _bring_crowd(exchange, listings, seed, temper)
     # After the crowd: a further account changes nothing for those who were there without it.
-    others = {name: _open_account(exchange, seed, name, balances) for name in accounts}
+    others = {name: open_account(exchange, seed, name, balances) for name in accounts}
     exchange.advance(now)
     exchange.feed.clear()  # nobody was listening
     exchange.show_books()
     return Sandbox(exchange, trader, key, others)
 
 
-def _open_account(exchange: Exchange, seed: str, name: str, balances: Mapping[str, Decimal]) -> ApiKey:
+def open_account(exchange: Exchange, seed: str, name: str, balances: Mapping[str, Decimal]) -> ApiKey:
+    """Admit a further keyholder, whose key is grown from `seed` and `name`."""
     member = exchange.admit(name)
     access, secret = seed_bytes(8, seed, name, "access key"), seed_bytes(16, seed, name, "secret key")
     key = ApiKey(access.hex(), secret.hex(), member.id)

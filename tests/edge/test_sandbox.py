@@ -309,10 +309,56 @@ def test_a_backlog_of_more_than_256_messages_is_the_end_without_a_close_frame(wa
             session = exchange.sessions[0]
             session.outgoing.extend(["x"] * (waiting - 1))
             await pipe_end.send(b"\x81\x82\x00\x00\x00\x00hi")
+            await anyio.sleep(0.09)
+            assert exchange.left == 0
+            await anyio.sleep(0.02)
+            assert (exchange.left == 1) == dropped
             await anyio.sleep(1)
             assert (exchange.left == 1) == dropped
+            if dropped:
+                assert b"\x88" not in await everything(pipe_end)
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+def test_a_backlog_behind_a_write_that_is_taken_soon_is_told_whole() -> None:
+    async def main() -> None:
+        exchange = SmallExchange()
+        async with virtual_client(exchange, capacity=500) as (link, pipe_end):
+            await pipe_end.send(b"\x81\x87\x00\x00\x00\x00burst 9")
+            await anyio.sleep(1)
+            for _ in range(3):  # and again, behind another write
+                exchange.sessions[0].outgoing.extend(["x"] * 1000)
+                await pipe_end.send(b"\x81\x82\x00\x00\x00\x00hi")
+                await anyio.sleep(0.09)
+                heard: list[bytes] = []
+                while b"you said hi" not in heard:
+                    heard += await link.receive()
+                assert heard.count(b"x") == 1000
+                await pipe_end.send(b"\x81\x87\x00\x00\x00\x00burst 9")
+                await anyio.sleep(0.001)
+            assert exchange.left == 0
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+def test_a_process_that_stood_still_does_not_hold_that_against_its_clients() -> None:
+    async def main() -> None:
+        exchange = SmallExchange()
+        async with virtual_client(exchange, capacity=500) as (link, pipe_end):
+            await pipe_end.send(b"\x81\x87\x00\x00\x00\x00burst 9")
+            await anyio.sleep(1)
+            exchange.sessions[0].outgoing.extend(["x"] * 1000)
+            await pipe_end.send(b"\x81\x82\x00\x00\x00\x00hi")
+            await anyio.sleep(0.01)
+            clock.jump(5)
+            heard: list[bytes] = []
+            while b"you said hi" not in heard:
+                heard += await link.receive()
+            assert exchange.left == 0
+
+    clock = MockClock(autojump_threshold=0)
+    trio.run(main, clock=clock)
 
 
 def test_a_client_that_takes_nothing_is_dropped_after_ten_seconds() -> None:

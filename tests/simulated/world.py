@@ -53,7 +53,7 @@ from runner.model.market import Market
 from runner.model.order import Fill, Order
 from runner.model.settings import MILLISECOND, SECOND, Settings
 from runner.simulation.faults import switch_text
-from runner.simulation.markets import SANDBOX_LISTINGS, SANDBOX_MARKETS, Listing
+from runner.simulation.markets import SANDBOX_LISTINGS, Listing
 from runner.simulation.sandbox import Sandbox, sandbox
 
 START = 1_700_000_000 * SECOND
@@ -110,16 +110,17 @@ class World:
         faults: Faults | None = None,
         *,
         listings: Sequence[Listing] = SANDBOX_LISTINGS,
+        grown: Sandbox | None = None,
     ) -> None:
         self.now = START
         self.dice = random.Random(seed)
         self.faults = faults or Faults()
-        self.grown: Sandbox = sandbox(seed, self.now, listings=listings)
+        self.grown: Sandbox = grown or sandbox(seed, self.now, listings=listings)
         self.server = Server(self.grown.exchange)
         self.settings = settings
         self.strategy = strategy
-        self.markets: dict[str, Market] = {market.symbol: market for market in SANDBOX_MARKETS}
-        self.grids = grids(SANDBOX_MARKETS)
+        self.markets: dict[str, Market] = {market.symbol: market for market in self.grown.exchange.markets}
+        self.grids = grids(self.markets.values())
         self.journal = Remembered(self.now // (60 * SECOND))
         self.bucket = Bucket()
         self.log: list[Event] = []

@@ -1,0 +1,164 @@
+"""Plays a recording into an exchange: levels change and trades are printed when they did, or faster.
+
+The resident of a market that comes from a tape. It takes one moment of the tape at a time; what trades do to members'
+orders is the kernel's word, and money, rows and news are the exchange's.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Literal
+
+from runner.model.order import Side
+from runner.simulation.exchange import Exchange
+from runner.simulation.kernel import BUY, SELL, TAPE
+from runner.simulation.matching import Match
+from runner.simulation.recording import BOUGHT, SOLD, Recording
+from runner.simulation.records import Member, Order
+from runner.simulation.tape_book import TapeBook
+
+AtEnd = Literal["hold", "loop", "stop"]
+"""After the last row: the book stands still and can still be traded with; from the snapshot again; or no more venue
+(which is for whoever owns the exchange to see to).
+"""
+
+NEVER = 2**62
+"""A time (ns) that does not come."""
+BURST, BURST_PAUSE = 100, 1_000_000
+"""Rows that are told at once, and the ns until the next ones. A frame holds up to 800 changes, which really happened
+over 100 ms; a client that lets 256 messages wait is dropped (wire reference 6.2).
+"""
+LOOP_PAUSE = 1_000_000_000
+"""Time of the tape between its last row and its first."""
+
+
+class Player:
+    """`speed` 2 is twice as fast as it was recorded. The snapshot is in the book before anybody looks."""
+
+    def __init__(
+        self, recording: Recording, book: TapeBook, house: Member, *, now: int, speed: float, at_end: AtEnd
+    ) -> None:
+        if not 0 < speed < float("inf"):
+            raise ValueError(f"speed {speed} is not above zero")
+        self.recording = recording
+        self.book = book
+        self.rows = 0
+        """Rows of the tape that have happened, since its start or since it began again."""
+        self.rounds = 0
+        """How often it has been played to its end."""
+        self._house = house
+        self._standing: dict[Side, Order] = {}
+        self._speed = speed
+        self._at_end = at_end
+        self._start = now  # when the first row happened
+        self._waiting: deque[tuple[int, int, int]] = deque()  # kind, ticks and lots, of the moment that is going on
+        self._rows_then = 0  # rows that will have happened when it is over
+        self._load()
+        self._schedule(now)
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will come."""
+        return self.rounds > 0 and self._at_end != "loop"
+
+    @property
+    def ends(self) -> int:
+        """When the last row happens, ns; later by what bursts cost."""
+        return self._start + int((self.recording.end - self.recording.start) / self._speed)
+
+    def stand(self, exchange: Exchange, standing: dict[Side, Order]) -> None:
+        """These rows are the house's, by the side on which they rest."""
+        self._standing = standing
+        self.book.standing = {side: order.id for side, order in standing.items()}
+        exchange.database.stand_beside(self.recording.market.id, self.book.recorded_levels)
+
+    def act(self, exchange: Exchange) -> None:
+        if self.due != self._due:  # time was left out: a suspended machine
+            self._start += self.due - self._due
+        if not self._waiting:
+            self._begin(exchange.now)
+        for _ in range(min(BURST, len(self._waiting))):
+            self._play(exchange, *self._waiting.popleft())
+        if not self._waiting:
+            self.rows = self._rows_then
+        self._schedule(exchange.now)
+
+    # Rows ------------------------------------------------------------------------------------------------
+
+    def _schedule(self, now: int) -> None:
+        tape = self.recording
+        if self._waiting:
+            self.due = now + BURST_PAUSE
+        elif self.rows < len(tape):
+            self.due = max(now + 1, self._start + int((tape.times[self.rows] - tape.start) / self._speed))
+        else:
+            self.rounds += 1
+            self.due = now + int(LOOP_PAUSE / self._speed) if self._at_end == "loop" else NEVER
+        self._due = self.due
+
+    def _begin(self, now: int) -> None:
+        """Take up the rows of the next moment, or those that lead back to the first."""
+        tape = self.recording
+        if self.rows < len(tape):
+            self._rows_then = self._moment_end(self.rows)
+            columns = (column[self.rows : self._rows_then] for column in (tape.kinds, tape.ticks, tape.lots))
+            self._waiting.extend(zip(*columns, strict=True))
+        else:
+            self._start = now
+            self._rows_then = self._moment_end(0)
+            self._waiting.extend(self._way_back())
+
+    def _way_back(self) -> Iterator[tuple[int, int, int]]:
+        """Changes from the last book to the first; levels that go come first, so it is not crossed on the way."""
+        opening = self._opening()
+        for side in (BUY, SELL):
+            for ticks in self.book.kernel.recorded(side):
+                if (side, ticks) not in opening:
+                    yield side, ticks, 0
+        for (side, ticks), lots in opening.items():
+            yield side, ticks, lots
+
+    def _opening(self) -> dict[tuple[int, int], int]:
+        """What the book holds after the first moment: lots by side and ticks."""
+        tape = self.recording
+        rows = range(self._moment_end(0))
+        levels = {(tape.kinds[row], tape.ticks[row]): tape.lots[row] for row in rows if tape.kinds[row] <= SELL}
+        return {level: lots for level, lots in levels.items() if lots}
+
+    def _load(self) -> None:
+        """The snapshot, to a world that does not look yet."""
+        for (side, ticks), lots in self._opening().items():
+            self.book.kernel.level(side, ticks, lots)
+        self.book.kernel.touched.clear()
+        self.rows = self._moment_end(0)
+
+    def _moment_end(self, row: int) -> int:
+        """Rows that will have happened when those of a row's moment have."""
+        times, end = self.recording.times, row + 1
+        while end < len(times) and times[end] == times[row]:
+            end += 1
+        return end
+
+    def _play(self, exchange: Exchange, kind: int, ticks: int, lots: int) -> None:
+        kernel = self.book.kernel
+        if kind <= SELL:
+            kernel.level(kind, ticks, lots)
+            self._report(exchange)
+            return
+        left = kernel.trade(BUY if kind == BOUGHT else SELL, ticks, lots)
+        self._report(exchange)
+        if left:
+            taker = Side.SELL if kind == SOLD else Side.BUY
+            exchange.print_trade(self._standing[taker.opposite], self._standing[taker], ticks, left)
+
+    def _report(self, exchange: Exchange) -> None:
+        """Tell of the levels, and let members' orders trade with somebody who came for it."""
+        matches = []
+        for fill in self.book.take_fills():
+            assert fill.other == TAPE
+            resting = exchange.database.order(fill.order)
+            assert resting is not None
+            market, side = self.recording.market, resting.side.opposite
+            locked = market.notional(fill.ticks, fill.lots) if side is Side.BUY else market.quantity(fill.lots)
+            arriving = exchange.stand(self._house.id, market, side, fill.lots, locked)
+            matches.append(Match(fill.order, arriving.id, fill.ticks, fill.lots))
+        exchange.report(self.recording.market.id, self.book.take_changes(), matches)

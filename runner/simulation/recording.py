@@ -1,0 +1,66 @@
+"""A recorded market as values: what its order book held, what traded, when, and on which grid.
+
+The recording is a table of whole numbers, a column each, so that a kernel can walk over it without meeting an object:
+`times` are UTC ns of receipt and never decrease, `kinds` say what a row is, `ticks` a price, `lots` a quantity. A row
+of the book is the new total of a level, zero where the level is gone; a row of a trade is the traded volume. Rows of
+one moment belong together: between them the book may be half changed, but it is never crossed.
+"""
+
+from array import array
+
+from msgspec import Struct
+
+from runner.model.market import Market
+
+BID, ASK, SOLD, BOUGHT = range(4)
+"""Kinds of rows: a level of either side, and a trade by the side of its taker."""
+
+
+class SequenceGap(Struct, frozen=True):
+    """Depth updates that the recorder did not get. From here to the next snapshot the book stands still."""
+
+    line: int
+    time: int
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.found - self.expected} depth updates are missing before update {self.found}"
+
+
+class Touch(Struct, frozen=True, gc=False):
+    """What the venue itself said was best when the first `rows` rows had happened: (ticks, lots)."""
+
+    rows: int
+    bid: tuple[int, int]
+    ask: tuple[int, int]
+
+
+class Recording(Struct, frozen=True, eq=False, kw_only=True):
+    """One market's tape. It begins with the rows of a snapshot, all of one moment.
+
+    `touches` are there to check the book with; nothing is replayed from them. `frames` counts the depth frames that
+    are in it, `left_out` the lines that came before the first snapshot or after a gap and could not be used.
+    """
+
+    market: Market
+    times: "array[int]"
+    kinds: "array[int]"
+    ticks: "array[int]"
+    lots: "array[int]"
+    touches: tuple[Touch, ...] = ()
+    gaps: tuple[SequenceGap, ...] = ()
+    frames: int = 0
+    trades: int = 0
+    left_out: int = 0
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def start(self) -> int:
+        return self.times[0]
+
+    @property
+    def end(self) -> int:
+        return self.times[-1]
