@@ -1,6 +1,8 @@
 """Log lines: one event name with fields per note, to stderr; text for people, JSON lines for programs."""
 
+import os
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
@@ -20,6 +22,7 @@ class Log:
     def __init__(self, run: str, level: str, form: Format, stream: TextIO | None = None) -> None:
         stream = stream or sys.stderr
         self._least = LEVELS[level]
+        self._stream = stream
         renderer: Any = (
             structlog.processors.JSONRenderer(ensure_ascii=False)
             if form == "json"
@@ -41,7 +44,11 @@ class Log:
         try:
             self._logger.msg(note.what, **fields, **note.facts)
         except BrokenPipeError:
-            self._least = 100  # whoever read the log has gone: trading goes on without a reader
+            # Whoever read the log has gone: trading goes on without a reader. What is left in the stream's buffer must
+            # not fail again when the process ends, for that would change its exit code.
+            self._least = 100
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
 def _timestamp(time: int) -> str:
@@ -50,6 +57,4 @@ def _timestamp(time: int) -> str:
 
 
 def _colour(stream: TextIO) -> bool:
-    import os
-
     return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

@@ -31,12 +31,6 @@ def slow(*texts: str) -> Any:
     return pytest.param(texts, marks=pytest.mark.slow)
 
 
-PROVISIONAL = pytest.mark.xfail(
-    strict=False,  # it depends on when the last fill was
-    reason="a run ends without asking once more what its last fills cost: their fees stay provisional",
-)
-
-
 @pytest.mark.parametrize(
     "texts",
     [
@@ -46,7 +40,7 @@ PROVISIONAL = pytest.mark.xfail(
         slow("refuse=503,chance=0.3", "lose_private,chance=0.5"),
         slow("answer=502,chance=0.3", "act_delay=500ms,chance=0.3"),
         slow("rate_limit=20/12s", "cancels_lost,times=2"),
-        pytest.param(("fees=0.001/0.002",), marks=[pytest.mark.slow, PROVISIONAL]),
+        slow("fees=0.001/0.002"),
     ],
 )
 async def test_the_run_gets_over_it(texts: tuple[str, ...], tmp_path: Path) -> None:
