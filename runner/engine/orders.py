@@ -18,7 +18,7 @@ from runner.engine.ledger import Ledger
 from runner.engine.risk import Approved
 from runner.engine.strangers import Strangers
 from runner.model.command import Cancel, FillBooked, OrderChanged, Place
-from runner.model.ids import GENERATION_MAX, client_id, parse_client_id
+from runner.model.ids import client_id, parse_client_id
 from runner.model.market import Market
 from runner.model.money import MONEY
 from runner.model.order import Fill, Order, OrderRow, OrderState, Role, Side, TradeRow
@@ -85,7 +85,6 @@ class Orders:
         self._listed: set[int] = set()  # what the newest complete listing showed to be at work
         self.unconfirmed: set[tuple[int, int]] = set()  # fills whose fee no `/market/trades` row has told yet
         self.highest_id = 0
-        self.echo_proven = False  # the venue returned one of our client ids letter by letter
         self._reads: dict[int, int] = {}  # venue id -> when to read that order
         self._incomplete: dict[int, int] = {}  # the same, unless the missing fill or event comes by itself
         self._tombstones: dict[str, int] = {}  # ended orders that a copy might outlive -> until when they count
@@ -173,9 +172,6 @@ class Orders:
         out.commands.append(
             Place(order.client_id, order.market, order.side, order.ticks, order.lots, order.sign_before)
         )
-
-    def names_left(self, slot: str) -> bool:
-        return self._generations.get(slot, -1) < GENERATION_MAX
 
     # Answers to a create ----------------------------------------------------------------------------------
 
@@ -361,7 +357,6 @@ class Orders:
         if row.client_id is None:
             return None
         if row.client_id in self._orders:
-            self.echo_proven = True
             return row.client_id
         parsed = parse_client_id(row.client_id)
         return row.client_id if parsed is not None and parsed.tag == self._tag else None

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from runner.engine.orders import NONCE_WINDOW
 from runner.model.command import Command, ListOrders, ListTrades, ReadBalances, ReadOrder
 from runner.model.event import BalancesRead, OrdersListed, TradesListed
 from runner.model.ids import parse_client_id
 from runner.model.order import BalanceRow, Order, OrderRow
 from runner.model.settings import MILLISECOND, SECOND
 
-NONCE_WINDOW = 5 * SECOND  # W of orders.md
 LOOK_UP_MARGIN = 60 * SECOND
 LOOK_UPS_APART = 5 * SECOND
 OVERLAP_S = 60  # sweeps of trades reach back: rows may be committed late

@@ -14,9 +14,9 @@ from runner.model.command import Place
 from runner.model.event import Sent, StopRequested, Stream, StreamAlive, StreamDown, What
 from runner.model.market import Market
 from runner.model.settings import SECOND
+from runner.run.ends import EXIT_CREDENTIALS
 
 ALIVE_EVERY = SECOND
-EXIT_CREDENTIALS = 4
 REFUSED_FOR_GOOD = frozenset({401, 422})
 
 

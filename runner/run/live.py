@@ -4,7 +4,7 @@ Between two waits everything is synchronous: an event is handled, its output mad
 commands leave. Source: design sections 2, 4 and 10; orders.md rule 5.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -162,6 +162,3 @@ class Consumer:
         self._told = (self._bucket.free(self._clock.now()), 0)
         for place in unwritten:
             self.deliver(NotSent(place.client_id, f"the intent could not be written down: {failure}"))
-
-
-OnStatus = Callable[[Audit], None]
