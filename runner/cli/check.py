@@ -16,9 +16,10 @@ from runner.run.markets import known_markets
 
 @click.command(name="check")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--overlay", "overlays", metavar="FILE", multiple=True, help="Lay this file over each of them.")
 @click.option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Check with this value instead of the file's.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-def command(files: tuple[str, ...], sets: tuple[str, ...], as_json: bool) -> None:
+def command(files: tuple[str, ...], overlays: tuple[str, ...], sets: tuple[str, ...], as_json: bool) -> None:
     """Check strategy files without a network: keys, units, bounds, currencies, markets and the strategy itself.
 
     FILE may be - for stdin. Exits 0 when all files are right, 3 when one is not.
@@ -28,7 +29,7 @@ def command(files: tuple[str, ...], sets: tuple[str, ...], as_json: bool) -> Non
       runner check strategies/quickstart.yml
       runner check mine.yml --set strategy.params.bid_spread=25bps --json
     """
-    found = [checked(file, content(file), sets) for file in files]
+    found = [checked(file, content(file), sets, overlays) for file in files]
     problems = [problem for result in found if not isinstance(result, RunSpec) for problem in result]
     if as_json:
         click.echo(json.dumps({"ok": not problems, "problems": [problem.facts() for problem in problems]}))
@@ -48,9 +49,24 @@ def content(file: str) -> bytes:
         fail(Exit.USAGE, f"cannot read {file}: {reason}")
 
 
-def checked(file: str, text: bytes, sets: tuple[str, ...]) -> RunSpec | tuple[Problem, ...]:
-    name = "<stdin>" if file == "-" else file
-    return read(text, file=name, overrides=sets, environment=os.environ, markets=known_markets)
+def checked(
+    file: str, text: bytes, sets: tuple[str, ...], overlays: tuple[str, ...] = ()
+) -> RunSpec | tuple[Problem, ...]:
+    """The file, with `overlays` (further files, in order) and `sets` in it, or what is wrong with them."""
+    if (file, *overlays).count("-") > 1:
+        fail(Exit.USAGE, "stdin can be only one of the files")
+    return read(
+        text,
+        file=_named(file),
+        overlays=[(_named(overlay), content(overlay)) for overlay in overlays],
+        overrides=sets,
+        environment=os.environ,
+        markets=known_markets,
+    )
+
+
+def _named(file: str) -> str:
+    return "<stdin>" if file == "-" else file
 
 
 def _ok(spec: RunSpec) -> str:

@@ -15,6 +15,7 @@ COMMANDS = {
     "cancel": "Cancel orders and see them closed.",
     "candles": "Download a market's history.",
     "check": "Check strategy files, without a network.",
+    "config": "Show the merged file, and where each value came from.",
     "connect": "Try an API key and keep it.",
     "doctor": "See whether everything is in place for a run.",
     "markets": "List the markets of a venue.",

@@ -19,6 +19,7 @@ from runner.run.terminal import LogLines, View, screen_usable
 
 @click.command(name="run")
 @click.argument("file")
+@click.argument("overlays", metavar="[OVERLAY]...", nargs=-1)
 @click.option("--for", "run_for", metavar="TIME", help="Stop after this long: 60s, 55m, 8h. The same as run.for.")
 @click.option("--once", is_flag=True, help="One tick, its orders seen through to acceptance, then the end: for cron.")
 @click.option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Use this value instead of the file's.")
@@ -28,6 +29,7 @@ from runner.run.terminal import LogLines, View, screen_usable
 @click.option("-v", "--verbose", count=True, help="Log more; with --once, log at all.")
 def command(
     file: str,
+    overlays: tuple[str, ...],
     run_for: str | None,
     once: bool,
     sets: tuple[str, ...],
@@ -38,6 +40,8 @@ def command(
 ) -> None:
     """Trade the strategy of FILE (- for stdin) until the time is over, Ctrl-C or SIGTERM.
 
+    An OVERLAY is a file with what differs: it is laid over FILE key by key, and null takes a key away.
+
     On a terminal a live view is shown; elsewhere log lines go to stderr. Orders are cancelled at the end unless the
     file says `run: {on_stop: leave}`.
 
@@ -47,7 +51,7 @@ def command(
       runner run mine.yml --once            # from cron: silent when all is well
       runner run mine.yml --json --headless --set strategy.params.bid_spread=25bps
     """
-    spec = checked(file, content(file), sets if run_for is None else (*sets, f"run.for={run_for}"))
+    spec = checked(file, content(file), sets if run_for is None else (*sets, f"run.for={run_for}"), overlays)
     if not isinstance(spec, RunSpec):
         click.echo("\n".join(map(str, spec)), err=True)
         sys.exit(Exit.CONFIG)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from runner.config import shape
+from runner.config.overlay import laid_over
 from runner.config.overrides import overridden
 from runner.config.plugins import BadPlugin, check_slots, load, raised_by
 from runner.config.problems import Place, Problem, Source, in_order, nearest, problem, shown
@@ -33,35 +34,51 @@ def read(
     text: bytes | str,
     *,
     file: str,
+    overlays: Sequence[tuple[str, bytes | str]] = (),
     overrides: Sequence[str] = (),
     environment: Mapping[str, str] = _NO_ENVIRONMENT,
     markets: KnownMarkets = lambda venue: None,
 ) -> RunSpec | tuple[Problem, ...]:
     """Read a strategy file. It never raises for any text.
 
-    `file` is its name for problems, and where a strategy in a file beside it is looked for. `overrides` are
-    `key=value` texts, `environment` may hold `RUNNER__SECTION__KEY`; the later wins: file, environment, overrides.
+    `file` is its name for problems, and where a strategy in a file beside it is looked for. `overlays` are further
+    files, name and text, of which each is laid over the ones before. `overrides` are `key=value` texts, `environment`
+    may hold `RUNNER__SECTION__KEY`; the later wins: file, overlays, environment, overrides.
     """
+    root: Keys | None = None
+    problems: list[Problem] = []
+    for name, layer in ((file, text), *overlays):
+        keys, found = _keys(layer, name)
+        problems += found
+        if keys is None:
+            return in_order(problems)
+        root = keys if root is None else laid_over(root, keys)
+    assert root is not None
+    root, found = overridden(root, overrides, environment)
+    reader = _Reader(root, (file, *(name for name, _ in overlays)), decoded(text, file)[0], markets)
+    reader.problems += [*problems, *found]
+    return reader.read()
+
+
+def _keys(text: bytes | str, file: str) -> tuple[Keys | None, list[Problem]]:
+    """The tree of one file. None, and why, where it cannot be read or is no group of keys."""
     content, problems = decoded(text, file)
     if problems:
-        return in_order(problems)
+        return None, problems
     source = Source.of(file, content)
     root, problems = tree(content, source)
     if not isinstance(root, Keys):
-        return in_order(problems or [_no_keys(root, source)])
-    root, more = overridden(root, overrides, environment)
-    reader = _Reader(root, file, content, markets)
-    reader.problems += [*problems, *more]
-    return reader.read()
+        return None, problems or [_no_keys(root, source)]
+    return root, problems
 
 
 class _Reader:
     """One file on its way. Every check looks at what it can understand and leaves the rest to the others."""
 
-    def __init__(self, root: Keys, file: str, text: str, markets: KnownMarkets) -> None:
+    def __init__(self, root: Keys, files: Sequence[str], text: str, markets: KnownMarkets) -> None:
         self.problems: list[Problem] = []
         self._root = root
-        self._file = file
+        self._files = files
         self._text = text
         self._markets = markets
 
@@ -105,7 +122,8 @@ class _Reader:
 
     def _check_sense(self) -> Iterator[Problem]:
         venue, seed = self._node("connector", "venue"), self._node("connector", "seed")
-        if seed is not None and not (isinstance(venue, Scalar) and venue.value == "sandbox"):
+        seeded = seed is not None and not (isinstance(seed, Scalar) and seed.value is None)
+        if seed is not None and seeded and not (isinstance(venue, Scalar) and venue.value == "sandbox"):
             what = "only the sandbox has a crowd to seed"
             yield problem(
                 seed.at, ("connector", "seed"), "value.conflict", what, "remove seed, or write venue: sandbox"
@@ -124,7 +142,9 @@ class _Reader:
         if not isinstance(use, Scalar) or not isinstance(use.value, str) or not use.text.isprintable():
             return None  # told by others
         try:
-            return load(use.text, FilePath(self._file).parent)
+            # A path is relative to the file that names it; one from elsewhere to the first file.
+            named_in = use.at.source.file if use.at.source.file in self._files else self._files[0]
+            return load(use.text, FilePath(named_in).parent)
         except BadPlugin as bad:
             self.problems.append(problem(use.at, ("strategy", "use"), bad.code, bad.what, bad.fix))
             return None
@@ -173,8 +193,9 @@ class _Reader:
             strategy_type=type(strategy),
             strategy=strategy,
             run_for=None if file.run.for_ is None else int(file.run.for_),
-            file=self._file,
+            file=self._files[0],
             text=self._text,
+            root=self._root,
         )
 
     # Nodes -----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from runner.config.tree import Keys
 from runner.engine.strategy import Strategy
 from runner.model.settings import SECOND, Settings
 
@@ -55,4 +56,5 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     strategy: Strategy
     run_for: int | None  # ns; None runs until it is stopped
     file: str
-    text: str  # of the file, before overrides
+    text: str  # of the file, before overlays and overrides
+    root: Keys  # the file with overlays and overrides in it

@@ -132,7 +132,9 @@ class _Teller:
                 what = f"{shown(name)}: a secret never stands in a strategy file"
                 yield problem(at, (*path, name), "key.secret", what, _IN_THE_ENVIRONMENT)
             else:
-                free = [key for key in known if key not in node.entries]
+                # A key that stands in the same text cannot be meant; one from below an overlay can.
+                taken = {key for key, (place, _) in node.entries.items() if place.source == at.source}
+                free = [key for key in known if key not in taken]
                 fix = self._elsewhere(name, path) or one_of(name, free or known)
                 yield problem(at, (*path, name), "key.unknown", f"unknown key {shown(name)}", fix)
 
