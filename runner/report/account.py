@@ -91,7 +91,7 @@ def orders_table(orders: Iterable[OrderRow], markets: Markets, mine: Mine | None
         Column("quantity", "quantity", right=True),
         Column("filled", "filled", right=True),
         Column("state", "state"),
-        Column("created_at", "created (UTC)"),
+        Column("created_at", "created (UTC)", cut=True),
         Column("client_id", "client order id"),
     ]
     if mine is not None:
@@ -112,7 +112,7 @@ def trades_table(trades: Iterable[TradeRow], markets: Markets) -> Table:
         facts["time"] = utc(row.created_at)
         rows.append(facts)
     columns = (
-        Column("time", "time (UTC)"),
+        Column("time", "time (UTC)", cut=True),
         Column("market", "market"),
         Column("side", "side"),
         Column("price", "price", right=True),
@@ -138,7 +138,7 @@ def public_trades_table(trades: Iterable[PublicTrade], market: Market) -> Table:
         for trade in trades
     ]
     columns = (
-        Column("time", "time (UTC)"),
+        Column("time", "time (UTC)", cut=True),
         Column("taker_side", "taker"),
         Column("price", "price", right=True),
         Column("quantity", "quantity", right=True),
@@ -148,7 +148,7 @@ def public_trades_table(trades: Iterable[PublicTrade], market: Market) -> Table:
 
 
 CANDLE_COLUMNS = (
-    Column("time", "time (UTC)"),
+    Column("time", "time (UTC)", cut=True),
     *(Column(name, name, right=True) for name in ("open", "high", "low", "close", "volume")),
 )
 

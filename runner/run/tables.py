@@ -1,4 +1,4 @@
-"""Tables on stdout: ruled and coloured on a terminal, plain and aligned anywhere else; progress on stderr."""
+"""Tables on stdout, fitted to a terminal where there is one; progress on stderr."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from runner.report.account import CANDLE_COLUMNS
@@ -28,12 +27,11 @@ def show(table: Table) -> None:
     if not console.is_terminal or not table.rows:
         print(aligned(table))  # noqa: T201 - the result of a command
         return
-    ruled = RichTable(box=None, pad_edge=False, header_style="bold")
-    for column in table.columns:
-        ruled.add_column(column.heading, justify="right" if column.right else "left", no_wrap=True)
-    for cells in table.cells():
-        ruled.add_row(*map(Text, cells))  # Text: a stranger's brackets are no markup
-    console.print(ruled)
+    # Not a table of rich: in want of room that cuts prices, and half a price is a wrong one.
+    heading, *lines = aligned(table, console.width).split("\n")
+    console.print(Text(heading, style="bold"), soft_wrap=True)
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)  # Text: a stranger's brackets are no markup
 
 
 @contextmanager
