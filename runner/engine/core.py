@@ -358,12 +358,9 @@ class Engine:
     def _protect(self, now: int) -> None:
         """A quote against a book that may be frozen is a gift to whoever sees the real one."""
         orders = self.account.orders
-        stale = [s for s in self.feeds.by_symbol if not self._fresh(s, now)]
-        for order in [order for order in orders.live() if order.market in stale]:
+        stale = [symbol for symbol in self.feeds.by_symbol if now > self._fresh_until(symbol)]
+        for order in [order for order in orders.live() if order.market in stale] if stale else ():
             orders.want_gone(order, "book too old", now)
-
-    def _fresh(self, symbol: str, now: int) -> bool:
-        return now <= self._fresh_until(symbol)
 
     def _fresh_until(self, symbol: str) -> int:
         """A book that was never heard of is as old as the run: orders left by the last one get that long."""
@@ -383,11 +380,8 @@ class Engine:
                 times.append(self._tick_at)
                 if self._caused and self._ticked_at is not None:
                     times.append(self._ticked_at + self.settings.tick.at_most_every)
-            times += [
-                self._fresh_until(order.market) + 1
-                for order in self.account.orders.live()
-                if self._fresh(order.market, now)
-            ]
+            exposed = {order.market for order in self.account.orders.live()}
+            times += [until + 1 for until in map(self._fresh_until, exposed) if now <= until]
         at = min(times, default=None)
         if at is None or at > now:
             return at

@@ -26,6 +26,7 @@ class Funds:
     def __init__(self) -> None:
         self._balances: dict[str, BalanceRow] = {}
         self._reservations: dict[str, _Reservation] = {}
+        self._reserved: dict[str, Decimal] = {}  # their sum by currency: there may be many, and every order asks
         self.read_at: int | None = None  # when the newest complete read was asked for
 
     def balance(self, currency: str) -> BalanceRow:
@@ -42,14 +43,14 @@ class Funds:
         """A complete listing that was asked for at `asked_at` replaces everything known."""
         self._balances = {row.currency: row for row in rows}
         self.read_at = asked_at
-        self._reservations = {
-            client_id: reservation
-            for client_id, reservation in self._reservations.items()
-            if reservation.seen_at is None or reservation.seen_at >= asked_at
-        }
+        for client_id, reservation in list(self._reservations.items()):
+            if reservation.seen_at is not None and reservation.seen_at < asked_at:
+                self.release(client_id)
 
     def reserve(self, client_id: str, currency: str, amount: Decimal) -> None:
+        assert client_id not in self._reservations, "a client order id is used once"
         self._reservations[client_id] = _Reservation(currency, amount)
+        self._reserved[currency] = MONEY.add(self._reserved.get(currency, ZERO), amount)
 
     def seen(self, client_id: str, now: int) -> None:
         """The venue has locked the order's funds, or given them back: the next read tells the truth about it."""
@@ -58,15 +59,14 @@ class Funds:
             reservation.seen_at = now
 
     def release(self, client_id: str) -> None:
-        """Proven that the order never came to be."""
-        self._reservations.pop(client_id, None)
+        """It is in the balances now, or the order is proven never to have come to be."""
+        reservation = self._reservations.pop(client_id, None)
+        if reservation is not None:
+            currency = reservation.currency
+            self._reserved[currency] = MONEY.subtract(self._reserved[currency], reservation.amount)
 
     def spendable(self, currency: str) -> Decimal:
-        spendable = self.balance(currency).available
-        for reservation in self._reservations.values():
-            if reservation.currency == currency:
-                spendable = MONEY.subtract(spendable, reservation.amount)
-        return spendable
+        return MONEY.subtract(self.balance(currency).available, self._reserved.get(currency, ZERO))
 
     @property
     def read_wanted(self) -> bool:
