@@ -1,0 +1,266 @@
+"""Strategy files drawn from the declared shape: right ones, and near misses whose mistake has a known place.
+
+A file is drawn as a list of lines that know which key or value stands where, so that a mutation can say where the
+problem has to be told.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
+
+from hypothesis import strategies as st
+
+from runner.config.shape import File
+from runner.model import parameters
+from runner.model.money import plain
+from runner.model.parameters import Parameter
+from runner.model.units import Amount, Duration, Ratio
+from strategies.pure_market_making import PureMarketMaking
+
+MARKETS = ("ROGER-BTC", "LTC-BTC", "DOGE-USDT", "BTC-USDT")
+WORDS = st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True)
+TYPO = "qx"  # in no key and no word of ours
+
+
+class Line(NamedTuple):
+    """`key: value` at a depth; `value` is empty where a group follows."""
+
+    depth: int
+    key: str
+    value: str
+    row: Parameter | None
+
+    @property
+    def text(self) -> str:
+        return f"{'  ' * self.depth}{self.key}:{' ' + self.value if self.value else ''}"
+
+    @property
+    def key_column(self) -> int:
+        return 2 * self.depth + 1
+
+    @property
+    def value_column(self) -> int:
+        return self.key_column + len(self.key) + 2
+
+
+class NearMiss(NamedTuple):
+    """A file with one mistake, and (line, column) of where it has to be told. `kind` is for the reader."""
+
+    text: str
+    kind: str
+    line: int
+    column: int
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> list[Line]:
+    """A file that is right, as lines."""
+    symbols = draw(st.lists(st.sampled_from(MARKETS), min_size=1, max_size=3, unique=True))
+    drawn = list(_section(draw, File, 0, symbols, ()))
+    return [line for line in drawn if line.key != "seed" or _says(drawn, "venue", "sandbox")]
+
+
+files = lines().map(lambda drawn: "".join(f"{line.text}\n" for line in drawn))
+"""Texts that `check` has to accept."""
+
+
+@st.composite
+def near_misses(draw: st.DrawFn) -> NearMiss:
+    """A right file with one mutation."""
+    drawn = draw(lines())
+    found: NearMiss | None = None
+    while found is None:
+        mutate = draw(st.sampled_from(MUTATIONS))
+        number = draw(st.integers(0, len(drawn) - 1))
+        found = mutate(draw, drawn, number)
+    return found
+
+
+# Right values ---------------------------------------------------------------------------------------------
+
+
+def _section(draw: st.DrawFn, owner: Any, depth: int, symbols: list[str], path: tuple[str, ...]) -> list[Line]:
+    made: list[Line] = []
+    for row in parameters.parameters(owner):
+        here = (*path, row.name)
+        if row.required or here == ("strategy", "params") or draw(st.booleans()):
+            made += _lines(draw, row, depth, symbols, here)
+    return made
+
+
+def _lines(draw: st.DrawFn, row: Parameter, depth: int, symbols: list[str], path: tuple[str, ...]) -> list[Line]:
+    if path == ("strategy", "params"):
+        return _group(Line(depth, row.name, "", row), _section(draw, PureMarketMaking, depth + 1, symbols, path))
+    kind, _ = parameters.optional(row.kind)
+    members = parameters.union(kind)
+    section = next((member for member in members if parameters.is_section(member)), None)
+    if section is not None and (len(members) == 1 or draw(st.booleans())):
+        return _group(Line(depth, row.name, "", row), _section(draw, section, depth + 1, symbols, path))
+    amount = parameters.amounts(kind)
+    if amount is not None:
+        currencies = draw(st.lists(st.sampled_from(_currencies(amount, symbols)), unique=True, max_size=2))
+        inner = [Line(depth + 1, currency, _amount(draw, row, currency), row) for currency in currencies]
+        return _group(Line(depth, row.name, "", row), inner)
+    return [Line(depth, row.name, _value(draw, row, members, symbols, path), row)]
+
+
+def _group(head: Line, inner: list[Line]) -> list[Line]:
+    return [head, *inner] if inner else []
+
+
+def _value(draw: st.DrawFn, row: Parameter, members: tuple[Any, ...], symbols: list[str], path: tuple[str, ...]) -> str:
+    match path:
+        case ("markets",):
+            return f"[{', '.join(symbols)}]"
+        case ("strategy", "use"):
+            return "pure_market_making"
+        case ("tick", "every"):
+            return draw(st.sampled_from(["1d", "86400s", "24h"]))  # at least as long as at_most_every may be
+        case (*_, "rest_url"):
+            return f"https://{draw(WORDS)}.example/api/v2"
+        case (*_, "stream_url"):
+            return f"wss://{draw(WORDS)}.example/ranger"
+    kind = next(member for member in members if not parameters.is_section(member))
+    inner = parameters.items(kind)
+    if inner is not None:
+        words = draw(st.lists(st.sampled_from(typing.get_args(parameters.bare(inner))), unique=True, max_size=3))
+        return f"[{', '.join(words)}]"
+    return _scalar(draw, row, parameters.bare(kind), symbols)
+
+
+def _scalar(draw: st.DrawFn, row: Parameter, kind: Any, symbols: list[str]) -> str:
+    low, high = row.bounds
+    if typing.get_origin(kind) is Literal:
+        return str(draw(st.sampled_from(typing.get_args(kind))))
+    if kind is Duration:
+        most = 86_400_000 if high is None else int(high) // 10**6
+        return f"{draw(st.integers(1 if low is None else max(1, int(low) // 10**6), most))}ms"
+    if kind is Ratio:
+        return f"{draw(st.integers(0 if low is None else int(low.exact * 10_000), int(high.exact * 10_000)))}bps"
+    if isinstance(kind, type) and issubclass(kind, Amount):
+        return _amount(draw, row, draw(st.sampled_from(_currencies(kind, symbols))))
+    if kind is int:
+        return str(draw(st.integers(0 if low is None else low, 10**6 if high is None else high)))
+    return draw(WORDS.filter(lambda word: word not in ("null", "true", "false")))
+
+
+def _amount(draw: st.DrawFn, row: Parameter, currency: str) -> str:
+    least = Decimal(1) if row.bounds[0] is None else max(row.bounds[0].exact, Decimal("0.00000001"))
+    number = draw(st.decimals(least, 10**9, places=8))
+    return f"{plain(number)} {currency}"
+
+
+def _currencies(kind: type[Amount], symbols: list[str]) -> list[str]:
+    bases, quotes = ({symbol.split("-")[side] for symbol in symbols} for side in (0, 1))
+    return sorted({"base": bases, "quote": quotes}.get(kind.role, bases | quotes))
+
+
+def _says(drawn: list[Line], key: str, value: str) -> bool:
+    return any((line.key, line.value) == (key, value) for line in drawn)
+
+
+# Mutations: each gives the mistaken file and its place, or None where it cannot be made --------------------
+
+
+def _joined(drawn: list[Line]) -> str:
+    return "".join(f"{line.text}\n" for line in drawn)
+
+
+def _with(drawn: list[Line], number: int, line: Line) -> str:
+    return _joined([*drawn[:number], line, *drawn[number + 1 :]])
+
+
+def _typo_in_key(draw: st.DrawFn, drawn: list[Line], number: int) -> NearMiss | None:
+    line = drawn[number]
+    if line.row is None or line.key != line.row.name:
+        return None  # a currency is told as one
+    at = draw(st.integers(1, len(line.key)))
+    key = line.key[:at] + TYPO + line.key[at:]
+    return NearMiss(_with(drawn, number, line._replace(key=key)), "typo in key", number + 1, line.key_column)
+
+
+def _key_twice(_draw: st.DrawFn, drawn: list[Line], number: int) -> NearMiss | None:
+    line = drawn[number]
+    if not line.value:
+        return None
+    text = _joined([*drawn[: number + 1], line, *drawn[number + 1 :]])
+    return NearMiss(text, "key twice", number + 2, line.key_column)
+
+
+def _tab(_draw: st.DrawFn, drawn: list[Line], number: int) -> NearMiss | None:
+    line = drawn[number]
+    if not line.depth:
+        return None
+    texts = [each.text for each in drawn]
+    texts[number] = "\t" * line.depth + line.text.lstrip()
+    return NearMiss("\n".join(texts) + "\n", "tab", number + 1, 1)
+
+
+def _wrong_value(draw: st.DrawFn, drawn: list[Line], number: int) -> NearMiss | None:
+    """A list where one value belongs, or one value where a list belongs."""
+    line = drawn[number]
+    if not line.value or line.key in ("use", "markets"):
+        return None
+    value = "17" if line.value.startswith("[") else draw(st.sampled_from(["[1, 2]", "{a: 1}"]))
+    return NearMiss(_with(drawn, number, line._replace(value=value)), "wrong type", number + 1, line.value_column)
+
+
+def _unknown_word(_draw: st.DrawFn, drawn: list[Line], number: int) -> NearMiss | None:
+    line = drawn[number]
+    kind = None if line.row is None else parameters.optional(line.row.kind)[0]
+    if kind is None or typing.get_origin(kind) is not Literal:
+        return None
+    wrong = line._replace(value=f"{line.value}{TYPO}")
+    return NearMiss(_with(drawn, number, wrong), "unknown word", number + 1, line.value_column)
+
+
+def _wrong_unit(draw: st.DrawFn, drawn: list[Line], number: int) -> NearMiss | None:
+    line = drawn[number]
+    kind = None if line.row is None else parameters.element(line.row.kind)
+    if not line.value or not parameters.is_unit(kind):
+        return None
+    units = {Duration: ["5 ROGER", "5", "5 parsecs", "5%"], Ratio: ["5", "5s", "0.4 BTC"]}.get(kind, ["5 XYZ", "5%"])
+    wrong = line._replace(value=draw(st.sampled_from(units)))
+    return NearMiss(_with(drawn, number, wrong), "wrong unit", number + 1, line.value_column)
+
+
+def _out_of_bounds(draw: st.DrawFn, drawn: list[Line], number: int) -> NearMiss | None:
+    line = drawn[number]
+    if line.row is None or not line.value or parameters.element(line.row.kind) is not int:
+        return None
+    low, high = line.row.bounds
+    beyond = [str(bound + step) for bound, step in ((low, -1), (high, 1)) if bound is not None]
+    if not beyond:
+        return None
+    wrong = line._replace(value=draw(st.sampled_from(beyond)))
+    return NearMiss(_with(drawn, number, wrong), "out of bounds", number + 1, line.value_column)
+
+
+def _missing(_draw: st.DrawFn, drawn: list[Line], number: int) -> NearMiss | None:
+    """A required key is told at the group that lacks it; one of the file itself at its first line."""
+    line = drawn[number]
+    if line.row is None or not line.row.required or not line.value or line.key != line.row.name:
+        return None
+    above = next((n for n in range(number - 1, -1, -1) if drawn[n].depth < line.depth), None)
+    rest = [*drawn[:number], *drawn[number + 1 :]]
+    if above is not None and (above + 1 == len(rest) or rest[above + 1].depth <= drawn[above].depth):
+        return None  # a group without keys is another mistake
+    text = _joined(rest)
+    if above is None:
+        return NearMiss(text, "missing key", 1, 1)
+    return NearMiss(text, "missing key", above + 1, drawn[above].key_column)
+
+
+MUTATIONS: tuple[Callable[[st.DrawFn, list[Line], int], NearMiss | None], ...] = (
+    _typo_in_key,
+    _key_twice,
+    _tab,
+    _wrong_value,
+    _unknown_word,
+    _wrong_unit,
+    _out_of_bounds,
+    _missing,
+)
