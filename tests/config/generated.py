@@ -204,7 +204,9 @@ def _wrong_value(draw: st.DrawFn, drawn: list[Line], number: int) -> NearMiss | 
     line = drawn[number]
     if not line.value or line.key in ("use", "markets"):
         return None
-    value = "17" if line.value.startswith("[") else draw(st.sampled_from(["[1, 2]", "{a: 1}"]))
+    may_be_group = line.row is not None and any(map(parameters.is_section, parameters.union(line.row.kind)))
+    wrong = ["[1, 2]"] if may_be_group else ["[1, 2]", "{a: 1}"]
+    value = "17" if line.value.startswith("[") else draw(st.sampled_from(wrong))
     return NearMiss(_with(drawn, number, line._replace(value=value)), "wrong type", number + 1, line.value_column)
 
 
