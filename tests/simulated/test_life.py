@@ -5,7 +5,6 @@ from typing import Annotated
 
 import msgspec
 import pytest
-from world import Faults, World
 
 from runner.engine.strategy import Decision, Field, State, Strategy
 from runner.engine.view import View
@@ -25,6 +24,7 @@ from runner.model.event import (
 from runner.model.ids import client_id
 from runner.model.order import Order, OrderRow, OrderState, Quote, Side, TradeRow
 from runner.model.settings import SECOND, Limits, Settings, TickPolicy
+from runner.run.chaos.world import Faults, World
 
 CALM = Faults(latency=(0.01, 0.01))
 
@@ -416,3 +416,33 @@ def test_leaving_orders_that_the_venue_does_not_list_is_not_a_clean_stop() -> No
     each.run_for(60)
     assert each.finish is not None
     assert each.finish.exit_code == 7
+
+
+@pytest.mark.parametrize("state", ["cancel", "wait"])
+def test_an_order_that_ended_before_a_restart_may_be_shown_again(state: str) -> None:
+    """It ends a second time without harm; and should it live after all, it is counted and cancelled."""
+    each = world()
+    each.run_for(5)
+    before = order_in(each, "bid")
+    each.switch("human_cancel")
+    each.run_for(0.5)
+    assert each.journal.orders[before.client_id].state is OrderState.CANCELLED
+    each.crash()
+    each.run_for(5)
+    row = OrderRow(
+        id=before.venue_ids[0],
+        market=before.market,
+        side=before.side,
+        state=state,
+        ticks=before.ticks,
+        origin_lots=before.lots,
+        remaining_lots=before.lots,
+        executed_lots=0,
+        created_at=each.now // SECOND - 10,
+        updated_at=each.now // SECOND - 5,
+        client_id=before.client_id,
+    )
+    give(each, OrdersListed(0, (row,), full=False))
+    lives = state == "wait"
+    assert each.journal.orders[before.client_id].state.terminal is not lives
+    assert (Cancel(row.id, before.client_id) in each.outputs[-1].commands) is lives

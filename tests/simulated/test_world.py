@@ -2,12 +2,12 @@
 
 import msgspec
 import pytest
-from world import Faults, World
 
 from runner.engine.core import Engine
 from runner.model.event import Event
 from runner.model.order import OrderState
 from runner.model.settings import SECOND, Limits, Settings, TickPolicy
+from runner.run.chaos.world import Faults, World
 from strategies.pure_market_making import PureMarketMaking
 
 PARAMS = {
@@ -81,7 +81,7 @@ def test_ten_minutes_of_good_weather(seed: str) -> None:
 def test_lost_answers_cut_sockets_and_crashes(seed: str) -> None:
     each = world(seed, FAULTS)
     for _ in range(3):
-        each.run_for(each.dice.uniform(60, 200))
+        each.run_for(each.dice.between(60, 200))
         each.crash()
     each.run_for(60)
     settle_down(each)

@@ -1,16 +1,19 @@
 """The engine and the exchange as values, wired by a discrete-event loop: no socket, no clock, hours in seconds.
 
 Requests and answers are the real bytes of the real codecs at both ends of the line; only what carries them is made of
-a heap of due times. Faults are drawn from a seeded generator, so one seed is one run.
+a heap of due times. What goes wrong on the line and in the runner's process is done here, what goes wrong at the
+exchange is a switch of the sandbox. Everything is drawn from seeded dice, so one seed is one run.
 """
 
 import heapq
-import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct
 
 from runner.altmarkets.messages import grids
 from runner.altmarkets.rest import NoResponse, Response, interpret, request_for
@@ -20,28 +23,16 @@ from runner.altmarkets.stream import PRIVATE_PATH, PUBLIC_PATH, PrivateStream, P
 from runner.edge.budget import Bucket
 from runner.engine.core import Engine
 from runner.engine.strategy import Strategy
-from runner.model.command import (
-    Change,
-    Command,
-    FillBooked,
-    Finish,
-    ListOrders,
-    OrderChanged,
-    Output,
-    Place,
-    Reconnect,
-    Resubscribe,
-    StateChanged,
-)
+from runner.model.command import Cancel, Command, Finish, ListOrders, Output, Place, Reconnect, Resubscribe
 from runner.model.event import (
     Budget,
     ClockRead,
     Configured,
     Event,
+    JournalFailed,
     MarketsRead,
     NonceWindowProbed,
     NotSent,
-    Restored,
     Sent,
     StopRequested,
     StreamAlive,
@@ -50,8 +41,10 @@ from runner.model.event import (
     What,
 )
 from runner.model.market import Market
-from runner.model.order import Fill, Order
 from runner.model.settings import MILLISECOND, SECOND, Settings
+from runner.run.chaos.memory import Memory
+from runner.run.gateway import ASK_WITHIN_S, CREATE_WITHIN_S, NONCE_EXPIRED
+from runner.simulation.dice import Dice, seed_state
 from runner.simulation.faults import switch_text
 from runner.simulation.markets import SANDBOX_LISTINGS, Listing
 from runner.simulation.sandbox import Sandbox, sandbox
@@ -59,10 +52,15 @@ from runner.simulation.sandbox import Sandbox, sandbox
 START = 1_700_000_000 * SECOND
 REST_BASE = "/api/v2/peatio"
 STREAM_BASE = "/api/v2/ranger"
+BACK_AFTER = 1.0  # s; a process that died is started again, a socket that was cut is opened again
+
+CrashPoint = Literal["handled", "written", "sent"]
+"""Where a process may die within one event: nothing of its output is written; it is written but nothing has left;
+everything has left."""
 
 
-class Faults(msgspec.Struct):
-    """Chances between 0 and 1, drawn for each request (or second, for the sockets)."""
+class Faults(Struct):
+    """Of the line. Chances between 0 and 1, drawn for each request (or second, for the sockets)."""
 
     answer_lost: float = 0.0
     request_lost: float = 0.0
@@ -70,33 +68,6 @@ class Faults(msgspec.Struct):
     private_drop: float = 0.0  # per second
     public_drop: float = 0.0
     latency: tuple[float, float] = (0.005, 0.05)  # s, one way
-
-
-class Remembered:
-    """What a journal would hold: a dictionary instead of a file, with the same meaning."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-        self.orders: dict[str, Order] = {}
-        self.fills: dict[tuple[int, int], Fill] = {}
-        self.state: str | None = None
-
-    def commit(self, changes: Sequence[Change]) -> None:
-        for change in changes:
-            match change:
-                case OrderChanged(order):
-                    self.orders[order.client_id] = order
-                case FillBooked(fill):
-                    self.fills[fill.key] = fill
-                case StateChanged(state):
-                    self.state = state
-
-    def restore(self) -> Restored:
-        generations: dict[str, int] = {}
-        for order in self.orders.values():
-            generations[order.slot] = max(order.generation, generations.get(order.slot, -1))
-        alive = tuple(order for order in self.orders.values() if not order.state.terminal)
-        return Restored(self.epoch, alive, generations, tuple(self.fills.values()), self.state)
 
 
 class World:
@@ -113,7 +84,7 @@ class World:
         grown: Sandbox | None = None,
     ) -> None:
         self.now = START
-        self.dice = random.Random(seed)
+        self.dice = Dice(seed_state(seed, "world"))
         self.faults = faults or Faults()
         self.grown: Sandbox = grown or sandbox(seed, self.now, listings=listings)
         self.server = Server(self.grown.exchange)
@@ -121,13 +92,21 @@ class World:
         self.strategy = strategy
         self.markets: dict[str, Market] = {market.symbol: market for market in self.grown.exchange.markets}
         self.grids = grids(self.markets.values())
-        self.journal = Remembered(self.now // (60 * SECOND))
+        self.journal = Memory(self.now // (60 * SECOND))
         self.bucket = Bucket()
         self.log: list[Event] = []
         self.outputs: list[Output] = []
         self.finish: Finish | None = None
         self.ambiguous = 0
         self.crashes = 0
+        self.starts = 0
+        self.tally: Counter[str] = Counter()
+        self.signed: dict[str, int] = {}  # client id -> how often a create of that name was signed and left
+        self.cancelled: list[int] = []  # venue ids that a cancel was asked for
+        self.after_gate: list[str] = []  # creates signed when the gate was closed
+        self.skew = 0  # the runner's clock less the true time, ns; found out at each start
+        self.disk_full = False
+        self.crash_at: CrashPoint | None = None  # at the next output with an order in it
         self.engine_probe = True  # whether the venue proved that it enforces the nonce window
         self.deaf: set[str] = set()  # creates whose answer and news do not come back
         self.lost: set[str] = set()  # creates that never arrive
@@ -147,40 +126,60 @@ class World:
 
     def start(self) -> None:
         self._life += 1
+        self.starts += 1
         self.finish = None
         self._gate_open = True
         self._number = 0
+        self._engine_now = 0
+        self._measuring = False
+        self.offset = self.server.exchange.time - (self.now + self.skew)
         self.log = []
         self.outputs = []
-        self.engine = Engine(self.strategy)
+        self.engine = self._new_engine()
         self._told = -1
         self._sessions: dict[str, Session] = {}
         self._codecs: dict[str, Any] = {}
         for what in (
             Configured(self.settings),
-            self.journal.restore(),
+            self.journal.restore(self.clock()),
             MarketsRead(tuple(self.markets.values())),
-            ClockRead(0, 0),
+            ClockRead(self.offset, SECOND // 2),
             NonceWindowProbed(enforced=self.engine_probe),
         ):
             self.deliver(what)
         for stream in ("private", "public"):
-            self._later(0.05, lambda stream=stream: self._connect(stream))
+            self._later(0.05, partial(self._connect, stream))
 
-    def crash(self) -> None:
+    def crash(self, back_after: float = BACK_AFTER) -> None:
         """Drop everything but the journal, and come back a little later."""
         self.crashes += 1
+        self.crash_at = None
+        self.leave()
+        life = self._life
+        self._at(self.now + int(back_after * SECOND), lambda: self.start() if life == self._life else None, life=None)
+
+    def leave(self) -> None:
+        """The process is gone, and its sockets with it. What has left it is on its way all the same."""
         for session in self._sessions.values():
             self.server.disconnect(session)
         self._life += 1
         self._sessions, self._codecs = {}, {}
-        life = self._life
-        self._at(self.now + SECOND, lambda: self.start() if life == self._life else None, life=None)
+
+    def _new_engine(self) -> Engine:
+        return Engine(self.strategy)
 
     def stop(self) -> None:
         self.deliver(StopRequested("signal"))
 
     # Time -------------------------------------------------------------------------------------------------
+
+    def clock(self) -> int:
+        """The engine's time: the runner's own clock, which never goes back within a run."""
+        self._engine_now = max(self._engine_now, self.now + self.skew)
+        return self._engine_now
+
+    def _true(self, engine_time: int) -> int:
+        return engine_time - self.skew
 
     def run_for(self, seconds: float) -> None:
         """Let everything happen that is due in the next `seconds`, or until the engine has finished."""
@@ -215,14 +214,18 @@ class World:
         self._at(self.now + int(seconds * SECOND), action, self._life)
 
     def _latency(self) -> float:
-        return self.dice.uniform(*self.faults.latency)
+        return self.dice.between(*self.faults.latency)
 
     # Streams ----------------------------------------------------------------------------------------------
 
     def _connect(self, stream: str) -> None:
         path = PRIVATE_PATH if stream == "private" else PUBLIC_PATH
-        session = self.server.upgrade(STREAM_BASE + path, self._headers(self.now // MILLISECOND), self.now)
-        assert isinstance(session, Session), session
+        session = self.server.upgrade(STREAM_BASE + path, self._headers(self._nonce()), self.now)
+        if not isinstance(session, Session):
+            if NONCE_EXPIRED in session.body:
+                self._measure_clock()
+            self._later(BACK_AFTER, lambda: self._connect(stream))
+            return
         self._sessions[stream] = session
         if stream == "private":
             self._codecs[stream] = PrivateStream(self.markets.values())
@@ -236,7 +239,7 @@ class World:
     def _drop_sometime(self, stream: str) -> None:
         chance = self.faults.private_drop if stream == "private" else self.faults.public_drop
         if chance:
-            self._later(self.dice.expovariate(chance), lambda: self.drop(stream))
+            self._later(self.dice.exponential() / chance, lambda: self.drop(stream))
 
     def drop(self, stream: str) -> None:
         """Cut a socket; what was on its way is lost, and it comes back after a second."""
@@ -246,7 +249,11 @@ class World:
         self.server.disconnect(session)
         self._codecs.pop(stream)
         self.deliver(StreamDown("private" if stream == "private" else "public", "cut"))
-        self._later(1.0, lambda: self._connect(stream))
+        self._later(BACK_AFTER, lambda: self._connect(stream))
+
+    def _notice(self, stream: str, session: Session) -> None:
+        if self._sessions.get(stream) is session:
+            self.drop(stream)
 
     def pause(self, stream: str) -> None:
         """A half-open line: nothing comes, and nobody says so."""
@@ -263,17 +270,17 @@ class World:
                 # A cut shows at once, a half-open line after a minute of silence (wire reference 13.9).
                 self._lines_lost.add(session)
                 wait = 0.0 if session.line == "cut" else 60.0
-                self._later(wait, lambda s=stream, x=session: self.drop(s) if self._sessions.get(s) is x else None)
+                self._later(wait, partial(self._notice, stream, session))
             if session.outgoing and stream in self._paused:
                 session.outgoing.clear()
             elif session.outgoing:
                 texts = [text for text in session.outgoing if not (self.still and ".ob-inc" in text)]
                 session.outgoing.clear()
                 codec = self._codecs[stream]
-                self._later(0.005, lambda s=stream, c=codec, t=texts: self._receive(s, c, t))
+                self._later(0.005, partial(self._receive, stream, codec, texts))
 
     def _receive(self, stream: str, codec: Any, texts: list[str]) -> None:
-        if self._codecs.get(stream) is not codec:
+        if stream not in self._codecs or self._codecs[stream] is not codec:
             return  # it was in the cut line
         if stream == "public":
             self.deliver(StreamAlive("public"))
@@ -284,25 +291,52 @@ class World:
     # The engine -------------------------------------------------------------------------------------------
 
     def deliver(self, what: What) -> None:
+        """One event: handled, made durable, sent; or less than that, where a crash is due."""
         if self.finish is not None:
             return
-        if not isinstance(what, Budget) and self.bucket.free(self.now) != self._told:
-            self._told = self.bucket.free(self.now)
-            self.deliver(Budget(self._told, self.bucket.refill_at(self.now)))
+        now = self.clock()
+        if not isinstance(what, Budget) and self.bucket.free(now) != self._told:
+            self._told = self.bucket.free(now)
+            self.deliver(Budget(self._told, self.bucket.refill_at(now)))
         self._number += 1
-        event = Event(self._number, self.now, what)
+        event = Event(self._number, now, what)
         output = self.engine.handle(event)
         self.log.append(event)
         self.outputs.append(output)
-        self.journal.commit(output.changes)
         self._gate_open = self._gate_open and self.engine.stop is None
-        for command in output.commands:
-            self._take(command)
-        if output.commands:
-            self._told = self.bucket.free(self.now)
+        crash_at = self.crash_at if any(isinstance(command, Place) for command in output.commands) else None
+        if crash_at == "handled":
+            self.crash()
+            return
+        failure = self._write(output)
+        if crash_at == "written":
+            self.crash()
+            return
+        self._submit(output, failure)
         if output.wake_at is not None:
             self._wake += 1
-            self._at(max(output.wake_at, self.now), lambda wake=self._wake: self._woken(wake), self._life)
+            wake_at = self._true(output.wake_at)
+            self._at(max(wake_at, self.now), partial(self._woken, self._wake), self._life)
+        if failure is not None:
+            self.deliver(JournalFailed(failure))
+        if crash_at == "sent":
+            self._later(self._latency(), self.crash)
+
+    def _write(self, output: Output) -> str | None:
+        """Make it durable; why not, if it cannot be."""
+        if self.disk_full and output.changes:
+            return "disk full"
+        self.journal.commit(output.changes)
+        return None
+
+    def _submit(self, output: Output, failure: str | None) -> None:
+        for command in output.commands:
+            if isinstance(command, Place) and failure is not None:
+                self.deliver(NotSent(command.client_id, failure))
+            else:
+                self._take(command)
+        if output.commands:
+            self._told = self.bucket.free(self.clock())
 
     def _woken(self, wake: int) -> None:
         if wake == self._wake:
@@ -319,30 +353,55 @@ class World:
                     self._collect()
             case Reconnect():
                 self.drop(command.stream)
-            case Place() if not self.bucket.take(self.now):
+            case Place() if not self.bucket.take(self.clock()):
                 raise AssertionError("the engine spent a request that it was not told of")
             case _:
                 if not isinstance(command, Place):
-                    self.bucket.take(self.now)
+                    self.bucket.take(self.clock())
                 self._later(self._latency(), lambda: self._leave(command))
 
     def _leave(self, command: Command) -> None:
-        nonce = self.now // MILLISECOND
+        """Sign it, at the last moment, and let it go."""
+        nonce = self._nonce()
         if isinstance(command, Place):
-            if not self._gate_open or nonce > command.sign_before:
+            if not self._may_sign(command, nonce):
                 self.deliver(NotSent(command.client_id, "too late"))
                 return
-            self.deliver(Sent(command.client_id, nonce))
+            self.signed[command.client_id] = self.signed.get(command.client_id, 0) + 1
+            if self.engine.stop is not None:
+                self.after_gate.append(command.client_id)
+        elif isinstance(command, Cancel):
+            self.cancelled.append(command.order_id)
+        self.tally[f"request.{type(command).__name__}"] += 1
         unlucky = isinstance(command, Place) and command.client_id in self.lost
-        if unlucky or self.dice.random() < self.faults.request_lost:
-            self._lose(command)
+        if unlucky or self.dice.uniform() < self.faults.request_lost:
+            self.tally["line.request_lost"] += 1
+            self._lose(command, nonce)
             return
         delay = self._latency()
-        if self.dice.random() < self.faults.late:
-            delay = self.dice.uniform(1.0, 4.0)
+        if self.dice.uniform() < self.faults.late:
+            delay = self.dice.between(1.0, 4.0)
         # What has left arrives, whatever becomes of its sender.
         life = self._life
         self._at(self.now + int(delay * SECOND), lambda: self._arrive(command, nonce, life), None)
+
+    def _may_sign(self, command: Place, nonce: int) -> bool:
+        return self._gate_open and nonce <= command.sign_before
+
+    def _nonce(self) -> int:
+        """Venue milliseconds, as the runner believes them to be."""
+        return (self.clock() + self.offset) // MILLISECOND
+
+    def _measure_clock(self) -> None:
+        """What the runner does when the venue calls its nonce expired."""
+        if not self._measuring:
+            self._measuring = True
+            self._later(2 * self._latency(), self._clock_measured)
+
+    def _clock_measured(self) -> None:
+        self._measuring = False
+        self.offset = self.server.exchange.time - self.clock()
+        self.deliver(ClockRead(self.offset, SECOND // 2))
 
     def _arrive(self, command: Command, nonce: int, life: int) -> None:
         request = request_for(command, self.markets)
@@ -353,37 +412,45 @@ class World:
         self._collect()
         if isinstance(reply, Pending):
             pending = reply
-            self._at(max(self.now, pending.due), lambda: self._ready(command, pending, life), None)
+            self._at(max(self.now, pending.due), lambda: self._ready(command, pending, nonce, life), None)
         else:
-            self._say(command, reply, life)
+            self._say(command, reply, nonce, life)
 
-    def _ready(self, command: Command, pending: Pending, life: int) -> None:
+    def _ready(self, command: Command, pending: Pending, nonce: int, life: int) -> None:
         """The server was held up with a request, and has done it by now."""
         self.server.advance(self.now)
         self._collect()
         assert pending.reply is not None
-        self._say(command, pending.reply, life)
+        self._say(command, pending.reply, nonce, life)
 
-    def _say(self, command: Command, reply: Reply, life: int) -> None:
+    def _say(self, command: Command, reply: Reply, nonce: int, life: int) -> None:
         """The answer goes on its way, if there is one."""
         if reply.at > self.now:
             later = msgspec.structs.replace(reply, at=0)
-            self._at(reply.at, lambda: self._say(command, later, life), None)
+            self._at(reply.at, lambda: self._say(command, later, nonce, life), None)
             return
         if life != self._life or (isinstance(command, Place) and command.client_id in self.deaf):
             return
         if reply.fate == "cut":
-            self._give_up(command, "connection lost")
+            self._give_up(command, nonce, "connection lost")
             return
-        if reply.fate == "hang" or self.dice.random() < self.faults.answer_lost:
-            self._lose(command)
+        if reply.fate == "hang" or self.dice.uniform() < self.faults.answer_lost:
+            self.tally["line.answer_lost"] += 1
+            self._lose(command, nonce)
         else:
-            self._later(self._latency(), lambda: self._answer(command, reply))
+            self._later(self._latency(), lambda: self._answered(command, reply, nonce))
 
     def switch(self, text: str) -> None:
         """Throw a switch of the exchange now, written as for `runner sandbox --fault`."""
         self.server.act(switch_text(text))
         self._collect()
+
+    def _answered(self, command: Command, reply: Reply, nonce: int) -> None:
+        if isinstance(command, Place):
+            self.deliver(Sent(command.client_id, nonce))
+        if NONCE_EXPIRED in reply.body:
+            self._measure_clock()
+        self._answer(command, reply)
 
     def _answer(self, command: Command, reply: Reply) -> None:
         headers = {name.lower(): value for name, value in reply.headers.items()}
@@ -391,12 +458,14 @@ class World:
         for what in interpret(command, Response(reply.status, headers, body), self.grids):
             self.deliver(what)
 
-    def _lose(self, command: Command) -> None:
-        wait = 15.0 if isinstance(command, Place) else 5.0
-        self._later(wait, lambda: self._give_up(command, f"no answer within {wait:g} s"))
-        self.ambiguous += isinstance(command, Place)
+    def _lose(self, command: Command, nonce: int) -> None:
+        wait = CREATE_WITHIN_S if isinstance(command, Place) else ASK_WITHIN_S
+        self._later(wait, lambda: self._give_up(command, nonce, f"no answer within {wait:g} s"))
 
-    def _give_up(self, command: Command, reason: str) -> None:
+    def _give_up(self, command: Command, nonce: int, reason: str) -> None:
+        if isinstance(command, Place):
+            self.ambiguous += 1
+            self.deliver(Sent(command.client_id, nonce))
         for what in interpret(command, NoResponse(True, reason), self.grids):
             self.deliver(what)
 
@@ -426,7 +495,9 @@ class World:
         rows: list[dict[str, Any]] = []
         for page in range(1, 100):
             target = f"{REST_BASE}{path}&page={page}"
-            reply = self.server.request("GET", target, self._headers(self.now // MILLISECOND), b"", self.now)
+            headers = self._headers(self.server.exchange.time // MILLISECOND)
+            reply = self.server.request("GET", target, headers, b"", self.now)
+            assert isinstance(reply, Reply), "the exchange is asked for its truth while it is being slow"
             found = msgspec.json.decode(reply.body)
             rows += found
             if len(found) < 1000:
