@@ -101,13 +101,10 @@ class Orders:
 
     def may_exist(self, now: int) -> list[Order]:
         """What every limit counts: live orders, and refused or absent ones whose late copy is still possible."""
-        counted = list(self._live.values())
-        for name, until in list(self._tombstones.items()):
-            if now >= until:
-                del self._tombstones[name]
-            elif name not in self._live:
-                counted.append(self._orders[name])
-        return counted
+        late = (
+            self._orders[name] for name, until in self._tombstones.items() if now < until and name not in self._live
+        )
+        return [*self._live.values(), *late]
 
     def get(self, client_id: str) -> Order | None:
         return self._orders.get(client_id)
@@ -131,8 +128,12 @@ class Orders:
     def restore(self, orders: Iterable[Order], generations: dict[str, int], now: int, out: Effects) -> None:
         """Take over what the journal remembers. Whatever was on its way when the process died is Unknown."""
         self._generations.update(generations)
-        for order in orders:
+        for remembered in orders:
+            order = remembered
             self._store(order)
+            filled = self._ledger.filled_lots(order.client_id)
+            if filled != order.filled_lots:  # the disk was full between the two: fills are what counts
+                order = self._change(order, out, now, filled_lots=filled)
             for venue_id in order.venue_ids:
                 self._by_venue[venue_id] = order.client_id
             if order.state in {OrderState.INTENDED, OrderState.SENT}:
@@ -289,6 +290,7 @@ class Orders:
 
     def forget(self, now: int) -> None:
         """Drop what ended long ago from memory; the journal keeps it."""
+        self._tombstones = {name: until for name, until in self._tombstones.items() if now < until}
         for name, order in list(self._orders.items()):
             if order.state.terminal and name not in self._tombstones and now - order.changed > FORGET_AFTER:
                 del self._orders[name]

@@ -5,6 +5,7 @@ commands leave. Source: design sections 2, 4 and 10; orders.md rule 5.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -140,6 +141,11 @@ class Consumer:
                 self._journal.defer(event.number, event.time, output.changes, output.notes)
                 self._flush_at = self._flush_at or event.time + FLUSH_EVERY
         except JournalError as error:
+            if urgent:
+                # The run goes on to cancel, and what it learns later makes no sense without this: it is written with
+                # the next that can be written.
+                with suppress(JournalError):
+                    self._journal.defer(event.number, event.time, output.changes, output.notes)
             return str(error)
         return None
 

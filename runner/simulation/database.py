@@ -6,6 +6,7 @@ the memory. For a minute keyholders' rows can be seen as they were.
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from runner.model.order import Side
 from runner.simulation.dice import seed_bytes
@@ -82,6 +83,10 @@ class Database:
     def orders_of(self, member: int) -> list[Order]:
         """Every order of a keyholder, by id."""
         return [self._orders[order_id] for order_id in self._own_orders.get(member, ())]
+
+    def orders_after(self, member: int, order_id: int) -> list[Order]:
+        """Those of them with a greater id, newest first."""
+        return [self._orders[id_] for id_ in takewhile(order_id.__lt__, reversed(self._own_orders.get(member, {})))]
 
     def orders_then(self, member: int, then: int) -> list[Order]:
         """The same as they were at a time (UTC ns), a minute ago at most."""

@@ -23,7 +23,7 @@ from runner.altmarkets.stream import PRIVATE_PATH, PUBLIC_PATH, PrivateStream, P
 from runner.edge.budget import Bucket
 from runner.engine.core import Engine
 from runner.engine.strategy import Strategy
-from runner.model.command import Cancel, Command, Finish, ListOrders, Output, Place, Reconnect, Resubscribe
+from runner.model.command import Cancel, Change, Command, Finish, ListOrders, Output, Place, Reconnect, Resubscribe
 from runner.model.event import (
     Budget,
     ClockRead,
@@ -136,6 +136,7 @@ class World:
         self.log = []
         self.outputs = []
         self.engine = self._new_engine()
+        self._unwritten: tuple[Change, ...] = ()
         self._told = -1
         self._sessions: dict[str, Session] = {}
         self._codecs: dict[str, Any] = {}
@@ -323,10 +324,14 @@ class World:
             self._later(self._latency(), self.crash)
 
     def _write(self, output: Output) -> str | None:
-        """Make it durable; why not, if it cannot be."""
+        """Make it durable; why not, if it cannot be. Then it goes with the next that can."""
+        changes = (*self._unwritten, *output.changes)
         if self.disk_full and output.changes:
+            self._unwritten = changes
             return "disk full"
-        self.journal.commit(output.changes)
+        if output.changes:
+            self.journal.commit(changes)
+            self._unwritten = ()
         return None
 
     def _submit(self, output: Output, failure: str | None) -> None:
