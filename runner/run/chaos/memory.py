@@ -55,16 +55,14 @@ class Memory:
             generations=dict(self.generations),
             fills=tuple(self.fills.values()),
             strategy_state=self.state,
-            used_slots=tuple(
-                sorted(
-                    {
-                        self.orders[fill.client_id].slot
-                        for fill in self.fills.values()
-                        if not self.orders[fill.client_id].repeat
-                    }
-                )
-            ),
+            used_slots=self._used_slots(),
         )
+
+    def _used_slots(self) -> tuple[str, ...]:
+        traded = {fill.client_id for fill in self.fills.values()}
+        once = [order for order in self.orders.values() if not order.repeat]
+        used = (order for order in once if order.executed_lots or order.filled_lots or order.client_id in traded)
+        return tuple(sorted({order.slot for order in used}))
 
     def copy(self) -> "Memory":
         """As a file that was copied: what happens to the one is not known to the other."""
