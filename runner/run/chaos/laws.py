@@ -120,10 +120,9 @@ class Judged(World):
     # At every event ---------------------------------------------------------------------------------------
 
     def deliver(self, what: Any) -> None:
-        life = self._life
         self._tell(what)
         super().deliver(what)
-        if type(what) not in _NO_NEWS and life == self._life and self.finish is None and self.engine.markets:
+        if type(what) not in _NO_NEWS and self.engine.markets:
             self.judge()
 
     def _write(self, output: Output) -> str | None:
@@ -146,10 +145,12 @@ class Judged(World):
     def _arrive(self, command: Any, nonce: int, life: int) -> None:
         self._note(getattr(command, "client_id", None), f"{type(command).__name__.lower()} arrives at the exchange")
         super()._arrive(command, nonce, life)
-        if life == self._life and self.finish is None:
-            self.judge()
+        self.judge()
 
     def judge(self) -> None:
+        """Hold this moment against the laws, if there is a runner to be judged."""
+        if not self.alive() or self.finish is not None:
+            return
         self.truth.refresh()
         self._one_live_order_in_a_slot()
         self._inside_the_worst_case()
@@ -208,6 +209,21 @@ class Judged(World):
             self.broken("inside the worst case", f"up to {net + most} lots, stated {counted + stated_most}")
         if net - least < counted - stated_least:
             self.broken("inside the worst case", f"down to {net - least} lots, stated {counted - stated_least}")
+        self._within_the_limit(net + most, net - least)
+
+    def _within_the_limit(self, most: int, least: int) -> None:
+        """`max_position` holds whatever trades. Fees are taken from what is bought, so the position is a little less
+        than the lots; they widen the bounds by what they can be."""
+        market = self.markets[self.settings.markets[0]]
+        limit = self.settings.limits.max_position.get(market.base)
+        if limit is None or self.weaker or self.proxied:
+            return
+        bought = sum(fill.lots for fill in self._booked.values() if fill.side is Side.BUY)
+        fees = MONEY.multiply(market.quantity(bought + max(0, most)), Decimal("0.003"))
+        initial = self.settings.initial_position.get(market.base, ZERO)
+        high, low = (MONEY.add(initial, market.quantity(lots)) for lots in (most, least))
+        if high > MONEY.add(limit, fees) or low < MONEY.subtract(-limit, fees):
+            self.broken("no limit is breached", f"position from {low} to {high} {market.base}, limit {limit}")
 
     def _unheard_copy(self, id_: int, row: Row) -> bool:
         """A second copy of a create that nobody has told us of: no engine could count it."""
@@ -242,6 +258,17 @@ class Judged(World):
                 facts = f"{state}, {row.executed_lots} lots executed" if state else f"trade {row.id}, {row.lots} lots"
                 self._note(venue.client_id, f"{kind} tells of {order_id}: {facts}")
         self._note(getattr(what, "client_id", None), f"{kind} {getattr(what, 'reason', '')}".rstrip())
+
+    def judge_a_clean_end(self, seconds: float) -> None:
+        """Exit 0 in the middle of the weather: nothing of ours is live, and nothing comes to be."""
+        self.truth.refresh()
+        before = set(self.truth.ours)
+        self.let_pass(seconds)
+        self.truth.refresh()
+        for id_ in sorted(self.truth.live | (set(self.truth.ours) - before)):
+            row = self.truth.ours[id_]
+            if not (self.weaker or self.proxied):  # a late copy that a proxy made is found by the next start (rule 26)
+                self.broken("exit 0 tells the truth", f"order {id_} is {row.state.value}", row.client_id or "")
 
     # At the end -------------------------------------------------------------------------------------------
 

@@ -20,8 +20,10 @@ CALM_CROWD = Temper(rate=2.0, orders=30, takers=0.12)
 STOP_WITHIN = 400.0  # s
 ALONE = 24 * 3600.0
 STORY_MAX = 40
+AFTER_CLEAN = 90.0  # longer than W + D
 AGAIN_AFTER = 15.0  # a run that ended with 7 is started again, as its message says
-_ABOVE_D = ("act_delay=45s", "pending_stuck=2h", "client_id", "human_twin", "engine_misses", "disable_market")
+ABOVE_D = "act_delay=45s"
+"""Held up for longer than `settle` allows for: the one fault under which `Absent` may be wrong."""
 
 
 class Verdict(Struct, frozen=True):
@@ -101,11 +103,19 @@ def _run_for(world: Judged, seconds: float) -> None:
     while world.now < end:
         world.run_for((end - world.now) / SECOND)
         if world.finish is not None:
-            world.note_exit()
-            world.leave()
-            world.let_pass(min(AGAIN_AFTER, max(0.0, (end - world.now) / SECOND)))
-            world.disk_full = False
-            world.start()
+            _again(world)
+
+
+def _again(world: Judged) -> None:
+    """The run has ended; what a clean end says has to be true for as long as a create may take to come."""
+    world.note_exit()
+    world.leave()
+    if world.finish is not None and world.finish.exit_code == 0:
+        world.judge_a_clean_end(AFTER_CLEAN)
+    else:
+        world.let_pass(AGAIN_AFTER)
+    world.disk_full = False
+    world.start()
 
 
 def _do(world: Judged, act: Act) -> None:
@@ -117,12 +127,15 @@ def _do(world: Judged, act: Act) -> None:
             world.crash_soon(point, float(back_after))
         case "skew":
             world.skew_next = int(float(rest) * SECOND)
+        case "stop":
+            world.tally["fault.stop"] += 1
+            world.stop()
         case "disk":
             world.tally["fault.disk full"] += 1
             world.disk_full_for(float(rest))
         case _:
             name = act.what.partition("=")[0].partition(",")[0]
-            world.weaker = world.weaker or act.what.startswith(_ABOVE_D)
+            world.weaker = world.weaker or act.what.startswith(ABOVE_D)
             world.proxied = world.proxied or name == "twice"
             try:
                 world.switch(act.what)

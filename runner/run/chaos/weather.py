@@ -115,7 +115,9 @@ def _of_the_process(dice: Dice, end: float) -> list[Act]:
     acts: list[Act] = []
     at = 60 * dice.exponential()
     while at < end:
-        if dice.below(12) == 0:
+        if dice.below(4) == 0:
+            acts.append(Act(at, "stop"))
+        elif dice.below(12) == 0:
             acts.append(Act(at, f"disk:{round(dice.between(5, 20), 3)}"))
         else:
             acts.append(Act(at, f"skew:{round(dice.between(-3, 3), 3)}"))

@@ -126,6 +126,7 @@ class World:
 
     def start(self) -> None:
         self._life += 1
+        self._running = True
         self.starts += 1
         self.finish = None
         self._gate_open = True
@@ -164,7 +165,12 @@ class World:
         for session in self._sessions.values():
             self.server.disconnect(session)
         self._life += 1
+        self._running = False
         self._sessions, self._codecs = {}, {}
+
+    def alive(self) -> bool:
+        """Whether the process is there."""
+        return self._running
 
     def _new_engine(self) -> Engine:
         return Engine(self.strategy)
@@ -293,12 +299,14 @@ class World:
 
     def deliver(self, what: What) -> None:
         """One event: handled, made durable, sent; or less than that, where a crash is due."""
-        if self.finish is not None:
+        if self.finish is not None or not self.alive():
             return
         now = self.clock()
         if not isinstance(what, Budget) and self.bucket.free(now) != self._told:
             self._told = self.bucket.free(now)
             self.deliver(Budget(self._told, self.bucket.refill_at(now)))
+            if not self.alive():
+                return  # it died of that
         self._number += 1
         event = Event(self._number, now, what)
         output = self.engine.handle(event)
