@@ -1,0 +1,153 @@
+# ruff: noqa: E501, ISC004 - source texts, before and after
+"""Deliberate bugs, each of which the simulator has to find within a hundred seeds.
+
+A mutation replaces text that stands exactly once in a file; where the code has moved on it fails and wants a new text.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SEEDS, SECONDS = 100, 300
+WORKERS = os.cpu_count() or 1
+
+
+class Mutation(NamedTuple):
+    name: str
+    file: str
+    edits: tuple[tuple[str, str], ...]
+
+
+def mutation(name: str, file: str, *edits: tuple[str, str]) -> Mutation:
+    return Mutation(name, f"runner/{file}.py", edits)
+
+
+ORDERS, WATCH, ACCOUNT, WORLD = "engine/orders", "engine/watch", "engine/account", "run/chaos/world"
+
+MUTATIONS = (
+    mutation("a timeout is a refusal", ACCOUNT,
+             ("self.orders.unknown_outcome(what.client_id, what.reason, now, out)",
+              "self.orders.refused(what.client_id, what.reason, now, out)")),
+    mutation("what was on its way at a crash was never sent", ORDERS,
+             ('state=OrderState.UNKNOWN, reason="restart"', 'state=OrderState.REJECTED, reason="restart"')),
+    mutation("absent after two quick look-ups", WATCH,
+             ("not search.evidence or not self.nonce_enforced or search.began < too_late", "not search.evidence")),
+    mutation("a look-up that reads only its first row", ACCOUNT,
+             ("        for row in what.rows:\n            self._row_taken(self.orders.row(row, now, out), now, out)",
+              "        for row in what.rows[:1]:\n            self._row_taken(self.orders.row(row, now, out), now, out)")),
+    mutation("a window that ends before the last row may come", WATCH,
+             ("(latest + NONCE_WINDOW + self._settle + LOOK_UP_MARGIN) // SECOND + 1", "latest // SECOND")),
+    mutation("a row in the window is no reason for doubt", WATCH,
+             ("if any(_candidate(row, order, known) for row in what.rows):", "if False:"),
+             ("if any(not time_from <= row.created_at < time_to for row in what.rows):", "if False:"),
+             ("or search.began < too_late", "or search.began < too_late - self._settle")),
+    mutation("fills are known by their second", "model/order",
+             ("return (self.trade_id, self.order_id)", "return (self.traded_at, self.order_id)")),
+    mutation("a fill may be booked again", "engine/ledger", ("        if known is None:\n", "        if True:\n")),
+    mutation("a provisional fee stays", "engine/ledger",
+             ("if known.fee_final or not fill.fee_final:", "if True:")),
+    mutation("a cancel is believed on its 201", ACCOUNT,
+             ("        if what.row is not None:\n            self.orders.row(what.row, now, out)",
+              "        if what.row is not None:\n            import msgspec\n"
+              '            self.orders.row(msgspec.structs.replace(what.row, state="cancel"), now, out)')),
+    mutation("a cancel is posted once", ORDERS, ("            cancel.posted = False\n", "            pass\n")),
+    mutation("a generation is used again", ORDERS,
+             ("generation = self._generations.get(target.slot, -1) + 1",
+              "generation = max(0, self._generations.get(target.slot, -1))")),
+    mutation("generations are forgotten by a restart", ORDERS, ("self._generations.update(generations)", "pass")),
+    mutation("written after it was sent", WORLD,
+             ("failure = self._write(output)", 'failure = None if crash_at == "sent" else self._write(output)')),
+    mutation("a power loss takes the last commit along", WORLD,
+             ("            self.journal.commit(changes)\n",
+              "            self._before = self.journal.copy()\n            self.journal.commit(changes)\n"),
+             ("        self.crashes += 1\n", '        self.journal = getattr(self, "_before", self.journal)\n'
+              "        self.crashes += 1\n")),
+    mutation("what could not be written is forgotten", WORLD,
+             ("            self._unwritten = changes\n", "            pass\n")),
+    mutation("the gate stays open at a stop", WORLD,
+             ("return self._gate_open and nonce <= command.sign_before", "return nonce <= command.sign_before")),
+    mutation("a create is sent twice", WORLD,
+             ("            else:\n                self._take(command)\n",
+              "            else:\n                self._take(command)\n"
+              "                if isinstance(command, Place):\n"
+              "                    self._later(1.0, partial(self._leave, command))\n")),
+    mutation("what nobody answered is not counted", ORDERS,
+             ("return [*self._live.values(), *late]",
+              "return [o for o in self._live.values() if o.state is not OrderState.UNKNOWN]")),
+    mutation("what is executed and not booked is not counted", "model/order",
+             ("return self.lots * max(1, len(self.venue_ids)) - self.filled_lots\n",
+              "return self.remaining_lots\n")),
+    mutation("buys and sells are netted", "engine/risk",
+             ("worst = MONEY.add(self._at.position(gained), MONEY.add(received, self._received.get(gained, ZERO)))",
+              "worst = MONEY.add(self._at.position(gained), MONEY.subtract(received, self._paid.get(gained, ZERO)))")),
+    mutation("a slot is free while its order is unknown", "engine/reconcile",
+             ("        occupied.add(order.slot)\n",
+              "        if order.state is not OrderState.UNKNOWN:\n            occupied.add(order.slot)\n")),
+    mutation("an order ends before its fills are known", ORDERS,
+             ("        if order.filled_lots != order.executed_lots:\n            for", "        if False:\n            for")),
+    mutation("what a list lacks has been cancelled", ORDERS,
+             ("                    self._reads.setdefault(venue_id, now)\n\n    def forget",
+              '                    copy.state = "cancel"\n                    self._reads.setdefault(venue_id, now)\n\n'
+              "    def forget")),
+    mutation("a client id names one order", ORDERS,
+             ("ids = tuple(sorted({*order.venue_ids, order_id}))", "ids = (order_id,)")),
+    mutation("a restart forgets the copies of what has ended", ORDERS,
+             ("            for venue_id in order.venue_ids:\n"
+              "                # An ended order has copies too",
+              "            for venue_id in () if order.state.terminal else order.venue_ids:\n"
+              "                # An ended order has copies too")),
+    mutation("a restart believes the order and not its fills", ORDERS,
+             ("            if filled != order.filled_lots:", "            if False:")),
+)  # fmt: skip
+
+
+def planted(into: Path, chosen: Mutation | None) -> Path:
+    """A copy of the product, with the bug in it."""
+    for package in ("runner", "strategies"):
+        shutil.copytree(ROOT / package, into / package, ignore=shutil.ignore_patterns("__pycache__"))
+    if chosen is not None:
+        path = into / chosen.file
+        text = path.read_text()
+        for before, after in chosen.edits:
+            assert text.count(before) == 1, f"{chosen.file} holds this {text.count(before)} times: {before}"
+            text = text.replace(before, after)
+        path.write_text(text)
+    return into
+
+
+def hunt(tree: Path, seeds: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("hunt.py")), str(seeds), str(SECONDS)],
+        env={**os.environ, "PYTHONPATH": str(tree)},
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_the_simulator_finds_every_planted_bug(tmp_path: Path) -> None:
+    trees = {chosen.name: planted(tmp_path / str(number), chosen) for number, chosen in enumerate(MUTATIONS)}
+    with ThreadPoolExecutor(WORKERS) as workers:
+        found = dict(zip(trees, workers.map(lambda tree: hunt(tree, SEEDS), trees.values()), strict=True))
+    missed = {
+        name: hunted.stdout + hunted.stderr
+        for name, hunted in found.items()
+        if hunted.returncode != 1 or not hunted.stdout.startswith("seed ")
+    }
+    assert missed == {}
+    assert len(found) >= 20
+
+
+@pytest.mark.slow
+def test_without_a_bug_it_finds_nothing(tmp_path: Path) -> None:
+    found = hunt(planted(tmp_path, None), 20)
+    assert (found.returncode, found.stdout) == (0, "nothing in 20 seeds\n"), found.stdout + found.stderr
