@@ -124,6 +124,14 @@ class Order(Struct, frozen=True, kw_only=True):
         return self.lots * max(1, len(self.venue_ids)) - max(self.executed_lots, self.filled_lots)
 
     @property
+    def unbooked_lots(self) -> int:
+        """What may still come into our books, every copy counted: also what the venue says is executed already.
+
+        This, not what remains at the venue, is what a limit adds to the position of our books.
+        """
+        return self.lots * max(1, len(self.venue_ids)) - self.filled_lots
+
+    @property
     def venue_id(self) -> int | None:
         return self.venue_ids[0] if self.venue_ids else None
 

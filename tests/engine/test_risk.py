@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from runner.engine.book import Book
 from runner.engine.funds import Funds
@@ -87,6 +88,22 @@ def gate(
 
 def code(verdict: Approved | Refused | Waiting) -> str:
     return verdict.code if isinstance(verdict, Refused) else type(verdict).__name__
+
+
+def test_what_is_executed_counts_until_it_is_booked() -> None:
+    """The row tells of a fill before the trade does: in between it is in no position, and still ours."""
+    limits = Limits(max_position={"ROGER": ROGER.quantity(300)})
+    executed = order(Side.BUY, 4000, 200, executed=200)
+    assert executed.remaining_lots == 0
+    assert code(gate(limits, orders=[executed]).judge(target(Side.BUY, 4000, 200))) == "max_position"
+    assert code(gate(limits, orders=[executed]).judge(target(Side.BUY, 4000, 100))) == "Approved"
+    booked = replace(executed, filled_lots=200)
+    verdict = gate(limits, orders=[booked], position=ROGER.quantity(200)).judge(target(Side.BUY, 4000, 100))
+    assert code(verdict) == "Approved"
+    of_parent = replace(executed, parent="p")
+    assert code(gate(Limits(), orders=[of_parent]).judge(target(Side.BUY, 4000, 101, parent=("p", 300)))) == (
+        "parent_total"
+    )
 
 
 sides = st.sampled_from(Side)
