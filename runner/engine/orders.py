@@ -132,17 +132,32 @@ class Orders:
             order = remembered
             self._store(order)
             filled = self._ledger.filled_lots(order.client_id)
-            if filled != order.filled_lots:  # the disk was full between the two: fills are what counts
+            if filled > order.filled_lots:  # the disk was full between the two: fills are what counts
                 order = self._change(order, out, now, filled_lots=filled)
             for venue_id in order.venue_ids:
                 self._by_venue[venue_id] = order.client_id
             if order.state in {OrderState.INTENDED, OrderState.SENT}:
                 self._change(order, out, now, state=OrderState.UNKNOWN, reason="restart")
+            if order.state.terminal:
+                self._restore_ended(order, now)
+                continue
             for venue_id in order.venue_ids:
-                # An ended order has copies too: a listing may show it again, and it may turn out to be alive.
                 self._copies.setdefault(order.client_id, {})[venue_id] = _Copy("", 0)
-                if not order.state.terminal:
-                    self._reads[venue_id] = now
+                self._reads[venue_id] = now
+
+    def _restore_ended(self, order: Order, now: int) -> None:
+        """It may be listed again, and what a late copy of it could do counts as long as before the restart."""
+        word = next((word for word, state in _ENDED_AS.items() if state is order.state), "cancel")
+        executed = order.executed_lots if len(order.venue_ids) == 1 else 0
+        if order.venue_ids:
+            self._copies[order.client_id] = {venue_id: _Copy(word, executed) for venue_id in order.venue_ids}
+        until = 0
+        if order.state is OrderState.ABSENT:
+            until = order.changed + ABSENT_COUNTS
+        elif order.state is OrderState.REJECTED and order.nonce is not None and not order.venue_ids:
+            until = order.changed + NONCE_WINDOW + self._settle_time
+        if until > now:
+            self._tombstones[order.client_id] = until
 
     def intend(self, approved: Approved, reason: str, event: int, now: int, sign_before: int, out: Effects) -> None:
         """Burn a generation, write the intent down and ask for the order."""
@@ -433,7 +448,8 @@ class Orders:
             order = self._orders[name]
         if row.state != "pending":
             self._funds.seen(name, now)
-        executed = sum(each.executed_lots for each in self._copies[name].values())
+        # Not every copy has told its part since a restart; what was executed stays executed.
+        executed = max(order.executed_lots, sum(each.executed_lots for each in self._copies[name].values()))
         state = _alive_as(order, row)
         if executed != order.executed_lots or state is not order.state:
             order = self._change(order, out, now, executed_lots=executed, state=state)

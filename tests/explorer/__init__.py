@@ -1,0 +1,1 @@
+"""Small worlds, every interleaving: see `small_world`, and `python -m tests.explorer --help`."""
