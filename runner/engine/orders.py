@@ -137,9 +137,10 @@ class Orders:
                 self._by_venue[venue_id] = order.client_id
             if order.state in {OrderState.INTENDED, OrderState.SENT}:
                 self._change(order, out, now, state=OrderState.UNKNOWN, reason="restart")
-            if not order.state.terminal:
-                for venue_id in order.venue_ids:
-                    self._copies.setdefault(order.client_id, {})[venue_id] = _Copy("", 0)
+            for venue_id in order.venue_ids:
+                # An ended order has copies too: a listing may show it again, and it may turn out to be alive.
+                self._copies.setdefault(order.client_id, {})[venue_id] = _Copy("", 0)
+                if not order.state.terminal:
                     self._reads[venue_id] = now
 
     def intend(self, approved: Approved, reason: str, event: int, now: int, sign_before: int, out: Effects) -> None:
