@@ -57,9 +57,9 @@ class Opened(Struct, frozen=True):
 
 
 @contextmanager
-def sandbox(seed: int = 1) -> Iterator[tuple[Opened, subprocess.Popen[str]]]:
-    """A sandbox that serves, and its process; it is killed in the end."""
-    command = [*RUNNER, "sandbox", "--seed", str(seed), "--json"]
+def sandbox(seed: int = 1, *faults: str) -> Iterator[tuple[Opened, subprocess.Popen[str]]]:
+    """A sandbox that serves, with these faults from the start, and its process; it is killed in the end."""
+    command = [*RUNNER, "sandbox", "--seed", str(seed), "--json", *(f"--fault={fault}" for fault in faults)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None

@@ -56,6 +56,9 @@ class Bucket:
         while not self.take(now := clock.now(), reserve):
             await clock.sleep_until(self.refill_at(now))
 
+    def close(self) -> None:
+        """Give back what it holds of the machine; a bucket of our own holds nothing."""
+
     def _forget(self, now: int) -> None:
         while self._taken and self._taken[0] + self._per_ns < now:
             self._taken.popleft()

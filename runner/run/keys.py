@@ -4,6 +4,7 @@ A key in the environment goes before a stored one. A stored key is sent to no ot
 verified at.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
@@ -73,13 +74,19 @@ def missing_key(name: str | None, rest_url: str) -> str:
     )
 
 
-def budget(limit: RateLimit, key: Credentials | None, rest_url: str, environment: Mapping[str, str]) -> Bucket:
+def budget(
+    limit: RateLimit,
+    key: Credentials | None,
+    rest_url: str,
+    environment: Mapping[str, str],
+    monotonic: Callable[[], int] = time.monotonic_ns,
+) -> Bucket:
     """The bucket that all our processes with this key share; one of our own where no file can be had."""
     access_key = NO_KEY if key is None else key.access_key
     try:
         # By the key, not by the account: it is the key whose requests the venue counts.
         path = budget_file(environment, account_fingerprint(origin(rest_url), access_key))
-        return SharedBucket(path, limit.requests, limit.per_ns)
+        return SharedBucket(path, limit.requests, limit.per_ns, monotonic=monotonic)
     except OSError:
         return Bucket(limit.requests, limit.per_ns)
 

@@ -53,6 +53,7 @@ from runner.run.gateway import LiveGateway
 from runner.run.inward import Inward
 from runner.run.keys import budget, find_key, missing_key
 from runner.run.live import Consumer
+from runner.run.machine import Machine
 from runner.run.sandbox import embedded
 from runner.run.terminal import View, listen, show
 from runner.run.venue import Knowledge, Unreachable, keep_clock, learn, nonce_window_enforced, nothing_real
@@ -91,11 +92,11 @@ class Site(Struct, frozen=True):
     embedded: bool
 
 
-async def run(spec: RunSpec, options: Options, environment: Mapping[str, str]) -> Ended:
+async def run(spec: RunSpec, options: Options, environment: Mapping[str, str], machine: Machine | None = None) -> Ended:
     """Run a strategy until it is stopped. Raises CannotRun if it cannot begin."""
     try:
         with private_files():
-            return await _run(spec, options, environment)
+            return await _run(spec, options, environment, machine or Machine())
     except BaseExceptionGroup as group:
         leaf = only_cause(group)
         if isinstance(leaf, CannotRun):
@@ -103,18 +104,19 @@ async def run(spec: RunSpec, options: Options, environment: Mapping[str, str]) -
         raise
 
 
-async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str]) -> Ended:
-    clock = Clock()
-    run_id = _run_id(clock.now())
+async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], machine: Machine) -> Ended:
+    clock = Clock(machine.wall())
+    run_id = _run_id(clock.now(), machine.dice)
     async with AsyncExitStack() as stack:
-        site = await stack.enter_async_context(_site(spec, environment, clock, run_id, options.ask))
+        site = await stack.enter_async_context(_site(spec, environment, clock, run_id, options.ask, machine.dice))
         stack.enter_context(_lock(site, clock))
-        rest = await stack.enter_async_context(Rest(site.rest_url, site.credentials, clock))
-        bucket = _budget(spec, site, environment)
+        rest = await stack.enter_async_context(Rest(site.rest_url, site.credentials, clock, connect=machine.connect))
+        bucket = _budget(spec, site, environment, machine)
+        stack.callback(bucket.close)
         known = await _learn(spec, site, rest, clock, bucket, options)
         settings = _settings(spec, options, site)
         journal = stack.enter_context(_journal(site, settings, clock))
-        probed = await nonce_window_enforced(site.rest_url, site.credentials, clock, bucket)
+        probed = await nonce_window_enforced(site.rest_url, site.credentials, clock, bucket, machine.connect)
         engine = Engine(spec.strategy_type)
         audit = Audit(engine, run=run_id, name=settings.name, venue=site.label, now=clock.now())
         listen(options.view, audit)
@@ -125,7 +127,7 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str]) 
             ClockRead(known.offset, known.uncertainty),
             NonceWindowProbed(probed),
         ]
-        parts = _Parts(site, rest, known, settings, journal, bucket, engine, audit, clock)
+        parts = _Parts(site, rest, known, settings, journal, bucket, engine, audit, clock, machine)
         return await _trade(parts, begin, spec.run_for, options.view)
 
 
@@ -139,6 +141,7 @@ class _Parts(Struct, frozen=True):
     engine: Engine
     audit: Audit
     clock: Clock
+    machine: Machine
 
 
 async def _trade(parts: _Parts, begin: list[What], run_for: int | None, view: View) -> Ended:
@@ -157,7 +160,8 @@ async def _trade(parts: _Parts, begin: list[What], run_for: int | None, view: Vi
             consumer.deliver(what)
         _start_streams(tasks, parts, inward, outboxes, sender)
         tasks.start_soon(keep_clock, parts.rest, clock, parts.bucket, doubts, sender)
-        tasks.start_soon(_signals, sender, clock)
+        if parts.machine.signals:
+            tasks.start_soon(_signals, sender, clock)
         tasks.start_soon(_begin_in_time, engine, sender, clock)
         if run_for is not None:
             tasks.start_soon(_stop_after, run_for, sender, clock)
@@ -183,7 +187,7 @@ def _start_streams(
     outboxes: Mapping[str, Outbox],
     sender: MemoryObjectSendStream[Item],
 ) -> None:
-    key, clock = parts.site.credentials, parts.clock
+    key, clock, machine = parts.site.credentials, parts.clock, parts.machine
 
     def signed() -> dict[str, str]:
         return signed_headers(key.access_key, key.secret_key, clock.venue_ms())
@@ -197,8 +201,9 @@ def _start_streams(
             inbox=sender,
             outbox=outboxes["private"],
             clock=clock,
-            dice=random.SystemRandom(),
+            dice=machine.dice,
             when_full="wait",
+            connect=machine.connect,
         )
 
     async def public() -> None:
@@ -210,8 +215,9 @@ def _start_streams(
             inbox=sender,
             outbox=outboxes["public"],
             clock=clock,
-            dice=random.SystemRandom(),
+            dice=machine.dice,
             when_full="drop",
+            connect=machine.connect,
         )
 
     tasks.start_soon(private)
@@ -253,7 +259,12 @@ async def _begin_in_time(engine: Engine, sender: MemoryObjectSendStream[Item], c
 
 @asynccontextmanager
 async def _site(
-    spec: RunSpec, environment: Mapping[str, str], clock: Clock, run_id: str, ask: Callable[[str], str] | None
+    spec: RunSpec,
+    environment: Mapping[str, str],
+    clock: Clock,
+    run_id: str,
+    ask: Callable[[str], str] | None,
+    dice: random.Random,
 ) -> AsyncIterator[Site]:
     """The venue of the file: the embedded sandbox, which ends last, or addresses."""
     venue = spec.connector.venue
@@ -266,7 +277,7 @@ async def _site(
             f"{spec.file}: the public hosts of Altmarkets are gone; use `venue: sandbox`, or give the rest_url and "
             "stream_url of another OpenDAX deployment",
         )
-    seed = spec.connector.seed if spec.connector.seed is not None else random.SystemRandom().randrange(SEEDS)
+    seed = spec.connector.seed if spec.connector.seed is not None else dice.randrange(SEEDS)
     async with embedded(str(seed), clock) as (venue_up, key):
         yield Site(
             f"sandbox (seed {seed})",
@@ -333,11 +344,11 @@ def _begin_journal(
     return restored
 
 
-def _budget(spec: RunSpec, site: Site, environment: Mapping[str, str]) -> Bucket:
+def _budget(spec: RunSpec, site: Site, environment: Mapping[str, str], machine: Machine) -> Bucket:
     limit = spec.connector.rate_limit
     if site.embedded:  # nobody else has its key
         return Bucket(limit.requests, limit.per_ns)
-    return budget(limit, site.credentials, site.rest_url, environment)
+    return budget(limit, site.credentials, site.rest_url, environment, machine.monotonic)
 
 
 async def _learn(spec: RunSpec, site: Site, rest: Rest, clock: Clock, bucket: Bucket, options: Options) -> Knowledge:
@@ -367,6 +378,6 @@ def _settings(spec: RunSpec, options: Options, site: Site) -> Settings:
     return structs.replace(spec.settings, tag=tag, once=options.once)
 
 
-def _run_id(now: int) -> str:
+def _run_id(now: int, dice: random.Random) -> str:
     """Sorts by time, and two runs begun together still differ."""
-    return f"{datetime.fromtimestamp(now // SECOND, UTC):%Y%m%d-%H%M%S}-{random.SystemRandom().randrange(36**3):03d}"
+    return f"{datetime.fromtimestamp(now // SECOND, UTC):%Y%m%d-%H%M%S}-{dice.randrange(36**3):03d}"

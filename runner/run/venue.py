@@ -15,6 +15,7 @@ from runner.altmarkets.rest import NoResponse, Request, Response
 from runner.edge.budget import Bucket
 from runner.edge.clock import Clock
 from runner.edge.inbox import Item, Observed
+from runner.edge.network import Connect
 from runner.edge.rest import Rest
 from runner.model.command import ReadBalances
 from runner.model.credentials import Credentials
@@ -70,11 +71,13 @@ async def learn(rest: Rest, clock: Clock, bucket: Bucket) -> Knowledge:
     raise Unreachable(problem)
 
 
-async def nonce_window_enforced(rest_url: str, key: Credentials, clock: Clock, bucket: Bucket) -> bool:
+async def nonce_window_enforced(
+    rest_url: str, key: Credentials, clock: Clock, bucket: Bucket, connect: Connect
+) -> bool:
     """Send one signed GET with a nonce that is too old; the venue should refuse it (orders.md 9a)."""
     past = _Past(clock)
     await bucket.wait(clock)
-    async with Rest(rest_url, key, past) as rest:
+    async with Rest(rest_url, key, past, connect=connect) as rest:
         answer = await rest.send(wire.request_for(ReadBalances(0), {}), deadline_s=ANSWER_WITHIN_S)
     return isinstance(answer, Response) and answer.status == 401 and b"authz.nonce_expired" in answer.body
 

@@ -1,0 +1,69 @@
+"""The whole product over a simulated network, crashes included: one seed, one universe, and the laws hold in it."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.product.many import MINUTES, SEEDS, many
+from tests.product.universe import folder, universe
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_same_seed_is_the_same_run_to_the_last_row_of_the_journal() -> None:
+    outcomes = []
+    for _ in range(2):
+        with folder() as fresh:
+            outcomes.append(universe("twice", fresh, minutes=1.5))
+    first, second = outcomes
+    assert first.crashes > 0
+    assert first.fills > 0
+    assert first == second
+
+
+def test_no_thread_is_at_work() -> None:
+    """Virtual time runs on while a thread works: what waits for one would not be the same run again."""
+    before = threading.enumerate()
+    with folder() as fresh:
+        universe("threads", fresh, minutes=0.5)
+    assert threading.enumerate() == before  # a pool keeps idle threads for a while
+
+
+@pytest.mark.slow
+def test_the_same_seed_is_the_same_run_in_another_process() -> None:
+    """Under another hash seed too; otherwise a failing seed could not become a test."""
+    program = (
+        "from tests.product.universe import folder, universe\n"
+        "with folder() as fresh: print(universe('elsewhere', fresh, minutes=1.5))"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert told[0] == told[1]
+
+
+def test_another_seed_is_another_run() -> None:
+    with folder() as one, folder() as other:
+        assert universe("one", one, minutes=0.5).digest != universe("other", other, minutes=0.5).digest
+
+
+@pytest.mark.slow
+def test_the_laws_hold_in_many_universes(capsys: pytest.CaptureFixture[str]) -> None:
+    totals = many(range(SEEDS), minutes=MINUTES)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{totals.line()}\n")
+    assert totals.violations == {}
+    # A universe in which nothing goes wrong shows nothing.
+    assert totals.crashes > SEEDS
+    assert totals.ambiguous > SEEDS
+    assert totals.fills > SEEDS
