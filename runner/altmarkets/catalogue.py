@@ -169,14 +169,14 @@ def public_trades(grid: Grid, limit: int = PUBLIC_TRADES) -> Question[Page[Publi
 
 
 def ticker(market_id: str) -> Question[Ticker]:
-    return question(f"/public/markets/{market_id}/tickers", lambda value: _ticker(market_id, value))
+    return question(f"/public/markets/{market_id}/tickers", lambda value: ticker_row(market_id, value))
 
 
 def tickers() -> Question[tuple[Ticker, ...]]:
     """Of all markets, more than a hundred too: this answer has no pages. One that cannot be read is left out."""
 
     def read(value: Any) -> tuple[Ticker, ...]:
-        rows, _ = readable(_keys(value).items(), lambda item: _ticker(*item))
+        rows, _ = readable(_keys(value).items(), lambda item: ticker_row(*item))
         return tuple(rows)
 
     return question("/public/markets/tickers", read)
@@ -264,7 +264,8 @@ def _public_trade(value: Any, grid: Grid) -> PublicTrade:
     return PublicTrade(grid.symbol, wire.id, ticks, lots, wire.taker_type, seconds(wire.created_at))
 
 
-def _ticker(market_id: str, value: Any) -> Ticker:
+def ticker_row(market_id: str, value: Any) -> Ticker:
+    """The figures of one market, with or without a `ticker` level around them. Raises Unreadable."""
     body = _keys(value)
     # Cached copies of newer servers are the same but for an `at` inside; the stream's have no `ticker` level at all.
     wire = shaped(body.get("ticker", body), _WireTicker, f"ticker {market_id}")
@@ -284,10 +285,11 @@ def _ticker(market_id: str, value: Any) -> Ticker:
 
 
 def _candles(value: Any) -> tuple[Candle, ...]:
-    return tuple(_candle(point) for point in a_list(value))
+    return tuple(candle_row(point) for point in a_list(value))
 
 
-def _candle(point: Any) -> Candle:
+def candle_row(point: Any) -> Candle:
+    """One point of a k-line, REST's or the stream's: six numbers, or texts of them. Raises Unreadable."""
     numbers = a_list(point)
     if len(numbers) != 6:
         raise Unreadable(f"{shown(point)} is not a candle")

@@ -65,12 +65,12 @@ class PublicStream:
 
     def __init__(self, markets: Iterable[Market], symbols: Iterable[str]) -> None:
         known = {market.symbol: market for market in markets}
-        self._faults = _Faults("public")
+        self._faults = Faults("public")
         self._feeds = {symbol: _Feed(known[symbol], self._faults) for symbol in dict.fromkeys(symbols)}
         self._by_name = {name: feed for feed in self._feeds.values() for name in feed.names}
-        self._texts = _messages("subscribe", [*self._by_name, HEARTBEAT])
+        self._texts = messages("subscribe", [*self._by_name, HEARTBEAT])
         # One confirmation greets the connection, one answers each message.
-        self._control = _Control("public", tuple(self._by_name), 1 + len(self._texts), self._faults)
+        self._control = Control("public", tuple(self._by_name), 1 + len(self._texts), self._faults)
         # How a frame begins says which feed it is for; an only feed finds out by itself whether it is.
         self._by_head: dict[str | bytes, _Feed] = {}
         for name, feed in self._by_name.items():
@@ -84,7 +84,7 @@ class PublicStream:
     def resubscribe(self, symbol: str) -> list[str]:
         """What to send for a fresh snapshot of a book: it only comes with a new subscription (reference 6.3)."""
         names = [self._feeds[symbol].book_name]
-        return _messages("unsubscribe", names) + _messages("subscribe", names)
+        return messages("unsubscribe", names) + messages("subscribe", names)
 
     def replies(self) -> list[str]:
         """What the venue's own pings want to hear; each is given out once."""
@@ -124,8 +124,8 @@ class PrivateStream:
 
     def __init__(self, markets: Iterable[Market]) -> None:
         self._grids = grids(markets)
-        self._faults = _Faults("private")
-        self._control = _Control("private", PRIVATE_REQUIRED, 1, self._faults)
+        self._faults = Faults("private")
+        self._control = Control("private", PRIVATE_REQUIRED, 1, self._faults)
         self._readers: dict[str, Callable[[object], What]] = {
             "order": lambda body: OrderNews(order_row(body, self._grids)),
             "trade": lambda body: TradeNews(trade_row(body, self._grids)),
@@ -201,7 +201,7 @@ class _Feed:
 
     __slots__ = ("_decode", "_faults", "_grid", "_rule", "book_name", "names")
 
-    def __init__(self, market: Market, faults: "_Faults") -> None:
+    def __init__(self, market: Market, faults: "Faults") -> None:
         self.book_name = f"{market.id}.ob-inc"
         self.names = (self.book_name, f"{market.id}.trades")
         self._grid = Grid(market)
@@ -305,11 +305,11 @@ class _Feed:
             found.append(BookGap(self._grid.symbol, reason))
 
 
-class _Control:
+class Control:
     """What both sockets have in common: confirmations, errors, pings. `confirmations`: after so many of them every
     stream in `required` must have been named."""
 
-    def __init__(self, stream: Stream, required: Sequence[str], confirmations: int, faults: "_Faults") -> None:
+    def __init__(self, stream: Stream, required: Sequence[str], confirmations: int, faults: "Faults") -> None:
         self._stream = stream
         self._required = required
         self._confirmations_due = confirmations
@@ -380,7 +380,7 @@ class _Control:
         self._pongs.append(msgspec.json.encode({"op": "pong", "timestamp": stamp}).decode())
 
 
-class _Faults:
+class Faults:
     """Tells each kind of fault once. Kinds are few and ours, never the venue's text: they are remembered."""
 
     def __init__(self, stream: Stream) -> None:
@@ -398,7 +398,7 @@ def _head(text: bytes | str) -> bytes | str:
     return text.partition('":')[0] if isinstance(text, str) else text.partition(b'":')[0]
 
 
-def _messages(event: str, names: Sequence[str]) -> list[str]:
+def messages(event: str, names: Sequence[str]) -> list[str]:
     """As few messages as can be, none of them too long for the venue."""
     texts: list[str] = []
     streams: list[str] = []

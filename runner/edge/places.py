@@ -1,4 +1,4 @@
-"""Where files live: state, cache, configuration, runtime files. Everything in the state folders is private.
+"""Where files live: state, cache, configuration. Everything in the state folders is private.
 
 In this order: `RUNNER_STATE_DIR` (state only), what systemd hands to a unit (`STATE_DIRECTORY` and friends), the
 XDG variables, the platform's own habit. The environment comes as an argument. Nothing here creates a folder unless
@@ -6,8 +6,8 @@ it says so.
 
     STATE/accounts/FINGERPRINT/NAME/{journal.sqlite3,lock}    one strategy on one account
     STATE/sandbox/RUN/{journal.sqlite3,lock}                  a run on an embedded sandbox, the last 20 are kept
+    STATE/budget/FINGERPRINT                                  requests that every run with a key has used
     CONFIG/credentials/NAME.json                              a stored key (see store.py)
-    RUNTIME/budget/FINGERPRINT                                requests that every run with a key has used
 """
 
 import contextlib
@@ -44,11 +44,6 @@ def config_root(environment: Environment) -> Path:
     return _root(environment, "CONFIG", platformdirs.user_config_path)
 
 
-def runtime_root(environment: Environment) -> Path:
-    """What may vanish with the login or the boot: sockets, budget files."""
-    return _root(environment, "RUNTIME", platformdirs.user_runtime_path)
-
-
 def state_folder(environment: Environment, fingerprint: str, name: str) -> Path:
     """The folder of one strategy on one account. Characters a file name should not hold are percent-encoded."""
     return state_root(environment) / "accounts" / _component(fingerprint) / _component(name)
@@ -66,8 +61,12 @@ def sandbox_folder(environment: Environment, run_id: str) -> Path:
 
 
 def budget_file(environment: Environment, fingerprint: str) -> Path:
-    """The request budget of a key at an exchange, shared by all processes of the user; its folder is created."""
-    return private_folder(runtime_root(environment) / "budget") / _component(fingerprint)
+    """The request budget of a key at an exchange, shared by all processes of the user; its folder is created.
+
+    Not in the runtime folder, though it is worthless after a minute: a job of cron has no login session, hence another
+    runtime folder than a terminal, and both would spend the whole budget. The state folder is one for both.
+    """
+    return private_folder(state_root(environment) / "budget") / _component(fingerprint)
 
 
 def private_folder(folder: Path) -> Path:
@@ -93,9 +92,8 @@ _SYSTEMD = {
     "STATE": "STATE_DIRECTORY",
     "CACHE": "CACHE_DIRECTORY",
     "CONFIG": "CONFIGURATION_DIRECTORY",
-    "RUNTIME": "RUNTIME_DIRECTORY",
 }
-_XDG = {"STATE": "XDG_STATE_HOME", "CACHE": "XDG_CACHE_HOME", "CONFIG": "XDG_CONFIG_HOME", "RUNTIME": "XDG_RUNTIME_DIR"}
+_XDG = {"STATE": "XDG_STATE_HOME", "CACHE": "XDG_CACHE_HOME", "CONFIG": "XDG_CONFIG_HOME"}
 
 
 def _root(environment: Environment, kind: str, platform_path: Callable[[str], Path]) -> Path:

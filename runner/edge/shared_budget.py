@@ -202,7 +202,7 @@ def _open(path: Path) -> int:
 
 
 def _still_there(path: Path, descriptor: int) -> bool:
-    """A runtime folder that was cleared leaves us with a file that nobody else can see."""
+    """A folder that was cleared leaves us with a file that nobody else can see."""
     try:
         there, ours = path.stat(), os.fstat(descriptor)
     except OSError:

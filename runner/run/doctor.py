@@ -373,7 +373,7 @@ def _budget(bucket: Bucket, spec: RunSpec, counter: Counter) -> Check:
     shared = "shared by all runs with this key" if isinstance(bucket, SharedBucket) else "of this process alone"
     found = f"{limit.requests} requests in {limit.per_ns / SECOND:g} s, {free} free now, {shared}"
     if not isinstance(bucket, SharedBucket) and counter.key is not None and counter.key.source != "sandbox":
-        return warn("rate limit", found, "make the runtime folder writable (XDG_RUNTIME_DIR)")
+        return warn("rate limit", found, "make the state folder writable (RUNNER_STATE_DIR)")
     return ok("rate limit", found)
 
 

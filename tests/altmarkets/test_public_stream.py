@@ -263,6 +263,19 @@ TestSequences = Sequences.TestCase
 # Trades ---------------------------------------------------------------------------------------------------
 
 
+def test_a_message_of_several_trades_tells_each_in_its_order() -> None:
+    wire = [
+        {"tid": tid, "taker_type": side, "date": 1_700_000_000 + tid, "price": "1.0", "amount": f"{tid}.0"}
+        for tid, side in [(7, "buy"), (8, "sell"), (9, "buy")]
+    ]
+    told = [
+        PublicTrade("ROGER-BTC", tid, 100_000_000, tid * 100, Side(side), 1_700_000_000 + tid)
+        for tid, side in [(7, "buy"), (8, "sell"), (9, "buy")]
+    ]
+    assert live().receive(frame("rogerbtc.trades", {"trades": wire})) == told
+    assert live().receive(frame("rogerbtc.trades", {"note": "not stock", "trades": wire})) == told
+
+
 def test_one_bad_trade_does_not_hide_the_others() -> None:
     good = {"tid": 1, "taker_type": "sell", "date": 1_700_000_000, "price": "1.0", "amount": "1.0"}
     whats = live().receive(frame("rogerbtc.trades", {"trades": [good, good | {"price": "0.000000001"}, good]}))
@@ -344,12 +357,21 @@ def test_a_symbol_that_is_not_a_market_is_a_mistake_of_ours() -> None:
         PublicStream([DOGE], ["ROGER-BTC"])
 
 
-def test_a_json_ping_is_answered_and_the_complaint_about_the_answer_is_not_heard() -> None:
+@pytest.mark.parametrize("ping", ["1700000000123", '"1700000000123"'])
+@pytest.mark.parametrize("error", ['"Could not parse Type: Invalid event"', '{"message":"Invalid event"}'])
+def test_a_json_ping_is_answered_and_the_complaint_about_the_answer_is_not_heard(ping: str, error: str) -> None:
     opened = stream()
-    assert opened.receive('{"ping":1700000000123}') == []
-    assert [json.loads(text) for text in opened.replies()] == [{"op": "pong", "timestamp": "1700000000123"}]
+    assert opened.receive(f'{{"ping":{ping}}}') == []
+    assert opened.replies() == ['{"op":"pong","timestamp":"1700000000123"}']
     assert opened.replies() == []
-    assert opened.receive('{"error":"Could not parse Type: Invalid event"}') == []
+    assert opened.receive(f'{{"error":{error}}}') == []
+    (fault,) = opened.receive('{"error":"No streams provided"}')
+    assert isinstance(fault, VenueFault), "any other complaint is heard"
+
+
+def test_the_complaint_is_heard_of_one_who_was_never_pinged() -> None:
+    (fault,) = stream().receive('{"error":"Could not parse Type: Invalid event"}')
+    assert isinstance(fault, VenueFault)
 
 
 def test_pings_do_not_pile_up_and_nonsense_is_not_answered() -> None:

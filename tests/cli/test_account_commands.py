@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,17 +41,15 @@ class Desk:
         self.text = STRATEGY.format(connector=opened.connector)
         Path(self.file).write_text(self.text)
         self.folder = folder
-        self.runs = 0
         folders = {name: str(folder) for name in ("XDG_CONFIG_HOME", "RUNNER_STATE_DIR")}
         self.environment: dict[str, str | None] = {**folders, "RUNNER_CREDENTIAL_STORE": "file", **opened.environment}
         origin = opened.rest_url.partition("/api/")[0]
         self.tag = account_tag(account_fingerprint(origin, opened.api_key), "hand")
 
     def run(self, *words: str, stdin: str = "", **environment: str | None) -> Result:
-        """A budget for each command: together they would have to wait for theirs."""
-        self.runs += 1
-        budget = {"XDG_RUNTIME_DIR": str(self.folder / f"run-{self.runs}")}
-        return CliRunner().invoke(group, words, input=stdin, env=self.environment | budget | environment)
+        """A fresh budget for each command: together they would have to wait for theirs."""
+        shutil.rmtree(self.folder / "budget", ignore_errors=True)
+        return CliRunner().invoke(group, words, input=stdin, env=self.environment | environment)
 
     def told(self, *words: str) -> Any:
         result = self.run(*words, "--json")

@@ -10,27 +10,26 @@ from runner.edge.places import (
     JOURNAL_FILE,
     LOCK_FILE,
     SANDBOX_RUNS_KEPT,
+    budget_file,
     cache_root,
     config_root,
     private_files,
     private_folder,
-    runtime_root,
     sandbox_folder,
     state_folder,
     state_root,
 )
+from runner.edge.shared_budget import SharedBucket
 
 ROOTS = {
     "STATE_DIRECTORY": state_root,
     "CACHE_DIRECTORY": cache_root,
     "CONFIGURATION_DIRECTORY": config_root,
-    "RUNTIME_DIRECTORY": runtime_root,
 }
 XDG = {
     "XDG_STATE_HOME": state_root,
     "XDG_CACHE_HOME": cache_root,
     "XDG_CONFIG_HOME": config_root,
-    "XDG_RUNTIME_DIR": runtime_root,
 }
 
 
@@ -81,6 +80,15 @@ def test_every_strategy_on_every_account_has_its_own_folder_inside(
         assert normal == folder
         assert normal.parents[1] == Path("/state/accounts")
         assert "\0" not in str(folder)
+
+
+def test_the_budget_lies_with_the_state_wherever_that_is(tmp_path: Path) -> None:
+    unit, own = {"STATE_DIRECTORY": str(tmp_path / "unit")}, {"RUNNER_STATE_DIR": str(tmp_path / "own")}
+    assert budget_file(unit, "00ff") == tmp_path / "unit" / "budget" / "00ff"
+    assert budget_file(unit | own, "00ff") == tmp_path / "own" / "budget" / "00ff"
+    assert mode(tmp_path / "own" / "budget") == 0o700
+    SharedBucket(budget_file(own, "00ff")).close()
+    assert mode(tmp_path / "own" / "budget" / "00ff") == 0o600
 
 
 # Private ------------------------------------------------------------------------------------------------------

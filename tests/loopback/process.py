@@ -1,8 +1,8 @@
 """`runner run` as a process of its own, for tests of the command line."""
 
-import itertools
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,13 +17,10 @@ PATIENCE_S = 30.0
 T = TypeVar("T")
 
 
-_budgets = itertools.count()
-
-
 def environment(state: Path, opened: Opened | None = None) -> dict[str, str]:
-    """A request budget for each process: runs in a row would wait for the budget of the one before (12 s)."""
-    own = {"RUNNER_STATE_DIR": str(state), "XDG_RUNTIME_DIR": f"{state}-budget-{next(_budgets)}"}
-    return {**os.environ, **own} | (opened.environment if opened else {})
+    """A fresh request budget for each process: runs in a row would wait for the budget of the one before (12 s)."""
+    shutil.rmtree(state / "budget", ignore_errors=True)
+    return {**os.environ, "RUNNER_STATE_DIR": str(state)} | (opened.environment if opened else {})
 
 
 def runner_run(

@@ -26,7 +26,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    folders = {name: str(tmp_path) for name in ("XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")}
+    folders = {name: str(tmp_path) for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME")}
     return {**folders, "RUNNER_CREDENTIAL_STORE": "file", "RUNNER_PASSPHRASE": "x"}
 
 

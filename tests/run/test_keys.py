@@ -18,7 +18,7 @@ OLD, NEW = Credentials("old-key", "old-secret"), Credentials("new-key", "new-sec
 def environment(tmp_path: Path) -> dict[str, str]:
     return {
         "XDG_CONFIG_HOME": str(tmp_path),
-        "XDG_RUNTIME_DIR": str(tmp_path),
+        "XDG_STATE_HOME": str(tmp_path),
         "RUNNER_CREDENTIAL_STORE": "file",
         "RUNNER_PASSPHRASE": "x",
     }
@@ -73,6 +73,18 @@ def test_one_budget_for_each_key_and_exchange(environment: dict[str, str], tmp_p
     names = [path.name for path in (tmp_path / "altmarkets-runner" / "budget").iterdir()]
     assert len(names) == 4
     assert not any("key" in name for name in names)
+
+
+def test_a_terminal_and_a_job_without_a_login_session_share_one_budget(environment: dict[str, str]) -> None:
+    """Each has another runtime folder, or none; both are the same user with the same key."""
+    limit, now = RateLimit(3, 10**12), 10**18
+    terminal = budget(limit, OLD, URL, environment | {"XDG_RUNTIME_DIR": environment["XDG_STATE_HOME"] + "/login"})
+    job = budget(limit, OLD, URL, environment)
+    unit = budget(limit, OLD, URL, environment | {"RUNTIME_DIRECTORY": environment["XDG_STATE_HOME"] + "/unit"})
+    assert [bucket.take(now) for bucket in (terminal, job, unit, terminal, job)] == [True, True, True, False, False]
+    for bucket in (terminal, job, unit):
+        assert isinstance(bucket, SharedBucket)
+        bucket.close()
 
 
 def test_without_a_folder_for_it_the_budget_is_our_own(environment: dict[str, str], tmp_path: Path) -> None:
