@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from world import Faults, World
 
 from runner.engine.strategy import Decision, State, Strategy
 from runner.engine.view import View
 from runner.model.event import BookDelta, BookSnapshot
 from runner.model.order import Side
 from runner.model.settings import SECOND, Limits, Settings, TickPolicy
+from runner.run.chaos.world import Faults, World
 
 HOURS = float(os.environ.get("RUNNER_BOOK_HOURS", "0.1"))
 MARKETS = ("ROGER-BTC", "LTC-BTC")
@@ -39,7 +39,7 @@ class Watched(World):
     sequence: dict[str, int]
 
     def _receive(self, stream: str, codec: Any, texts: list[str]) -> None:
-        kept = [text for text in texts if ".ob-inc" not in text or self.dice.random() >= LOST]
+        kept = [text for text in texts if ".ob-inc" not in text or self.dice.uniform() >= LOST]
         super()._receive(stream, codec, kept)
 
     def deliver(self, what: Any) -> None:
@@ -87,7 +87,7 @@ def test_after_every_recovery_the_book_is_the_exchanges_own() -> None:
     compared = 0
     for _ in range(int(HOURS * 3600 / 5)):
         each.run_for(5)
-        if each.dice.random() < 1 / 60:
+        if each.dice.uniform() < 1 / 60:
             each.pause("public")
             each.run_for(20)
             each.resume("public")

@@ -5,11 +5,11 @@ Whatever happens the run goes on, ends when it is told to, and its journal says 
 
 import msgspec
 import pytest
-from world import Faults, World
 
 from runner.model.ids import parse_client_id
 from runner.model.order import OrderState
 from runner.model.settings import SECOND, Limits, Settings, TickPolicy
+from runner.run.chaos.world import Faults, World
 from runner.simulation.faults import FAULTS, switch_text
 from runner.simulation.markets import SANDBOX_LISTINGS
 from runner.simulation.moments import CannotHappen

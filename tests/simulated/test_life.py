@@ -5,7 +5,6 @@ from typing import Annotated
 
 import msgspec
 import pytest
-from world import Faults, World
 
 from runner.engine.strategy import Decision, Field, State, Strategy
 from runner.engine.view import View
@@ -25,6 +24,7 @@ from runner.model.event import (
 from runner.model.ids import client_id
 from runner.model.order import Order, OrderRow, OrderState, Quote, Side, TradeRow
 from runner.model.settings import SECOND, Limits, Settings, TickPolicy
+from runner.run.chaos.world import Faults, World
 
 CALM = Faults(latency=(0.01, 0.01))
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from world import START, STREAM_BASE, World
 
 from runner.altmarkets.server import Session
 from runner.altmarkets.stream import PUBLIC_PATH, PublicStream
@@ -16,6 +15,7 @@ from runner.engine.book import Book
 from runner.model.event import BookDelta, BookGap, BookSnapshot, VenueFault
 from runner.model.order import OrderState, Side
 from runner.model.settings import SECOND, Limits, Settings, TickPolicy
+from runner.run.chaos.world import START, STREAM_BASE, World
 from runner.simulation.recording import Recording
 from runner.simulation.records import OrderState as VenueState
 from runner.simulation.tape_book import SIDES

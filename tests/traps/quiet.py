@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from simulated.world import Faults, World
-
 from runner.altmarkets.messages import grids
 from runner.altmarkets.server import Reply, Server
 from runner.engine.strategy import Decision, State, Strategy
@@ -18,6 +16,7 @@ from runner.model.event import What
 from runner.model.market import Market
 from runner.model.order import Fill, Order, Quote, Side
 from runner.model.settings import SECOND, Limits, Settings, TickPolicy
+from runner.run.chaos.world import Faults, World
 from runner.simulation.crowd import Temper
 from runner.simulation.exchange import Behaviour
 from runner.simulation.markets import Listing

@@ -5,7 +5,6 @@ from decimal import Decimal
 
 import pytest
 from quiet import ROGER, Quiet, buy, sell
-from simulated.world import Faults
 
 from runner.altmarkets.rest import Response, interpret, request_for
 from runner.altmarkets.server import Reply
@@ -13,6 +12,7 @@ from runner.model.command import Cancel, Command, FillBooked, ListOrders, OrderC
 from runner.model.event import Accepted, CancelAnswered, OrderNews, Unknown
 from runner.model.order import OrderState, Side
 from runner.model.settings import SECOND
+from runner.run.chaos.world import Faults
 from runner.simulation.exchange import Behaviour
 
 HTML = b"<html><head><title>Bad Gateway</title></head></html>"

@@ -5,7 +5,6 @@ a heap of due times. Faults are drawn from a seeded generator, so one seed is on
 """
 
 import heapq
-import random
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -52,6 +51,7 @@ from runner.model.event import (
 from runner.model.market import Market
 from runner.model.order import Fill, Order
 from runner.model.settings import MILLISECOND, SECOND, Settings
+from runner.simulation.dice import Dice, seed_state
 from runner.simulation.faults import switch_text
 from runner.simulation.markets import SANDBOX_LISTINGS, Listing
 from runner.simulation.sandbox import Sandbox, sandbox
@@ -113,7 +113,7 @@ class World:
         grown: Sandbox | None = None,
     ) -> None:
         self.now = START
-        self.dice = random.Random(seed)
+        self.dice = Dice(seed_state(seed, "line"))
         self.faults = faults or Faults()
         self.grown: Sandbox = grown or sandbox(seed, self.now, listings=listings)
         self.server = Server(self.grown.exchange)
@@ -215,7 +215,7 @@ class World:
         self._at(self.now + int(seconds * SECOND), action, self._life)
 
     def _latency(self) -> float:
-        return self.dice.uniform(*self.faults.latency)
+        return self.dice.between(*self.faults.latency)
 
     # Streams ----------------------------------------------------------------------------------------------
 
@@ -236,7 +236,7 @@ class World:
     def _drop_sometime(self, stream: str) -> None:
         chance = self.faults.private_drop if stream == "private" else self.faults.public_drop
         if chance:
-            self._later(self.dice.expovariate(chance), lambda: self.drop(stream))
+            self._later(self.dice.exponential() / chance, lambda: self.drop(stream))
 
     def drop(self, stream: str) -> None:
         """Cut a socket; what was on its way is lost, and it comes back after a second."""
@@ -334,12 +334,12 @@ class World:
                 return
             self.deliver(Sent(command.client_id, nonce))
         unlucky = isinstance(command, Place) and command.client_id in self.lost
-        if unlucky or self.dice.random() < self.faults.request_lost:
+        if unlucky or self.dice.uniform() < self.faults.request_lost:
             self._lose(command)
             return
         delay = self._latency()
-        if self.dice.random() < self.faults.late:
-            delay = self.dice.uniform(1.0, 4.0)
+        if self.dice.uniform() < self.faults.late:
+            delay = self.dice.between(1.0, 4.0)
         # What has left arrives, whatever becomes of its sender.
         life = self._life
         self._at(self.now + int(delay * SECOND), lambda: self._arrive(command, nonce, life), None)
@@ -375,7 +375,7 @@ class World:
         if reply.fate == "cut":
             self._give_up(command, "connection lost")
             return
-        if reply.fate == "hang" or self.dice.random() < self.faults.answer_lost:
+        if reply.fate == "hang" or self.dice.uniform() < self.faults.answer_lost:
             self._lose(command)
         else:
             self._later(self._latency(), lambda: self._answer(command, reply))

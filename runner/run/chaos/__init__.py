@@ -1,0 +1,1 @@
+"""The decision-level fault simulator: the engine and the exchange as values, hours in seconds, and laws to keep."""
