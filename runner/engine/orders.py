@@ -35,6 +35,7 @@ FORGET_AFTER = 900 * SECOND  # an ended order; should it turn up later, its name
 
 _UNBORN = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN})
 _ENDED_AS = {"done": OrderState.FILLED, "cancel": OrderState.CANCELLED, "reject": OrderState.REJECTED}
+_ENDED_BY = {state: word for word, state in _ENDED_AS.items()}
 
 
 class _Copy(Struct):
@@ -137,9 +138,10 @@ class Orders:
                 self._by_venue[venue_id] = order.client_id
             if order.state in {OrderState.INTENDED, OrderState.SENT}:
                 self._change(order, out, now, state=OrderState.UNKNOWN, reason="restart")
-            if not order.state.terminal:
-                for venue_id in order.venue_ids:
-                    self._copies.setdefault(order.client_id, {})[venue_id] = _Copy("", 0)
+            for venue_id in order.venue_ids:
+                # What has ended is listed as well, and a list that lags may still show it alive.
+                self._copies.setdefault(order.client_id, {})[venue_id] = _Copy(_ENDED_BY.get(order.state, ""), 0)
+                if not order.state.terminal:
                     self._reads[venue_id] = now
 
     def intend(self, approved: Approved, reason: str, event: int, now: int, sign_before: int, out: Effects) -> None:

@@ -85,7 +85,7 @@ class Gate:
         self._bids: dict[str, int] = {}  # own highest bid and lowest ask, by market
         self._asks: dict[str, int] = {}
         for order in situation.orders:
-            self._count(order.market, order.side, order.ticks, order.remaining_lots, order.parent)
+            self._count(order.market, order.side, order.ticks, order.exposed_lots, order.parent)
         for row in situation.foreign:
             self._reach(row.market, row.side, row.ticks)
 

@@ -124,6 +124,11 @@ class Order(Struct, frozen=True, kw_only=True):
         return self.lots * max(1, len(self.venue_ids)) - max(self.executed_lots, self.filled_lots)
 
     @property
+    def exposed_lots(self) -> int:
+        """What the ledger may still come to book: not executed yet, or executed by the venue's word alone."""
+        return self.lots * max(1, len(self.venue_ids)) - self.filled_lots
+
+    @property
     def venue_id(self) -> int | None:
         return self.venue_ids[0] if self.venue_ids else None
 
