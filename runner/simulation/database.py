@@ -30,6 +30,8 @@ class Database:
         self._order_trades: dict[int, list[Trade]] = {}  # by order of a keyholder
         self._uuids: dict[str, int] = {}
         self._tapes: dict[str, Callable[[Side, int], Sequence[tuple[int, int]]]] = {}  # by market id
+        self.overheard: list[Order | Trade] | None = None
+        """Keyholders' rows and trades as they are written, for a witness, who puts a list here and empties it."""
         self._before: deque[tuple[int, int, Order | None]] = deque()  # when a row changed, its id, what it was
 
     # Writing ---------------------------------------------------------------------------------------------
@@ -47,6 +49,8 @@ class Database:
         else:
             waiting.pop(order.id, None)
         if order.member in self._own_orders:
+            if self.overheard is not None:
+                self.overheard.append(order)
             self._before.append((now, order.id, self._orders.get(order.id)))
             while self._before[0][0] < now - MEMORY:
                 self._before.popleft()
@@ -59,6 +63,8 @@ class Database:
         self._orders[order.id] = order
 
     def record(self, trade: Trade) -> None:
+        if self.overheard is not None and not self._own_orders.keys().isdisjoint(trade.members):
+            self.overheard.append(trade)
         for member in dict.fromkeys(trade.members):
             if member in self._own_trades:
                 self._own_trades[member].append(trade)

@@ -416,3 +416,32 @@ def test_leaving_orders_that_the_venue_does_not_list_is_not_a_clean_stop() -> No
     each.run_for(60)
     assert each.finish is not None
     assert each.finish.exit_code == 7
+
+
+def test_an_order_that_ended_before_the_restart_is_listed_and_changes_nothing() -> None:
+    """It is restored as a tombstone, and every look-up's listing shows it: as it ended, or as it was before."""
+    each = world()
+    each.run_for(5)
+    order = order_in(each, "bid")
+    each.engine.account.orders.want_gone(order, "test", each.now)
+    each.run_for(2)
+    ended = each.journal.orders[order.client_id]
+    assert ended.state is OrderState.CANCELLED
+    each.crash()
+    each.run_for(5)
+    for state in ("cancel", "wait"):
+        row = OrderRow(
+            id=ended.venue_ids[0],
+            market=ended.market,
+            side=ended.side,
+            state=state,
+            ticks=ended.ticks,
+            origin_lots=ended.lots,
+            remaining_lots=ended.lots,
+            executed_lots=0,
+            created_at=each.now // SECOND,
+            updated_at=each.now // SECOND,
+            client_id=ended.client_id,
+        )
+        give(each, OrderNews(row))
+        assert each.journal.orders[order.client_id] == ended
