@@ -14,6 +14,7 @@ COMMANDS = {
     "balance": "Show what an account holds.",
     "cancel": "Cancel orders and see them closed.",
     "candles": "Download a market's history.",
+    "chaos": "Throw faults at a strategy, in simulated time.",
     "check": "Check strategy files, without a network.",
     "connect": "Try an API key and keep it.",
     "doctor": "See whether everything is in place for a run.",

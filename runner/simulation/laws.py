@@ -7,7 +7,7 @@ copy), the order is excused by name, and counted. Source: orders.md, Laws.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 
 from msgspec import Struct
@@ -24,6 +24,9 @@ from runner.simulation.records import Trade, Transfer
 NONCE_WINDOW = 5 * SECOND  # W of orders.md
 STORY_LENGTH = 60
 JUST_NOW = 10 * SECOND
+
+CONTESTED = "two instances were at work"
+LATE = "it took longer than D"
 
 LAWS = {
     "name_once": "No client id is sent twice by our doing.",
@@ -95,6 +98,8 @@ class Laws:
         self._nameless: set[int] = set()  # came to be while the venue showed no client ids
         self._received: dict[str, Decimal] = {}  # by currency, of our own fills at the venue
         self._finished_at: int | None = None
+        self._rivals_since: int | None = None
+        self._senders: dict[str, set[str]] = {}  # who sent a name, while there were two
 
     # Being told -------------------------------------------------------------------------------------------
 
@@ -118,8 +123,23 @@ class Laws:
                 case FillBooked(fill):
                     self._fill_written(fill, now)
 
-    def signed(self, name: str, nonce: int, now: int, *, in_journal: bool, gate_open: bool) -> None:
+    def rivals_begin(self, now: int) -> None:
+        """A second instance with the same past begins: of what both create now, less is promised."""
+        self._rivals_since = now
+        for name in self.sent:
+            if name not in self._rows:
+                self.excuse(name, CONTESTED)
+
+    def rivals_end(self) -> None:
+        self._rivals_since = None
+
+    def signed(
+        self, name: str, nonce: int, now: int, *, in_journal: bool, gate_open: bool, sender: str = "first"
+    ) -> None:
         """A create is about to leave. `nonce` is venue ms."""
+        if self._rivals_since is not None:
+            self._senders.setdefault(name, set()).add(sender)
+            self.excuse(name, CONTESTED)
         self.tell(name, now, f"signed with nonce {nonce}")
         if name in self.sent and name not in self.excused:
             self._broken("name_once", now, name, "a name is sent once", f"sent before, nonce {self.sent[name]}")
@@ -129,12 +149,17 @@ class Laws:
             self._broken("gate", now, name, "nothing is signed after the gate", "it was signed")
         self.sent[name] = nonce
 
-    def cancelling(self, order_id: int, client_id: str | None, now: int) -> None:
-        """A cancel arrived. `client_id` is what the order truly bears."""
-        if self._ours(client_id) is None:
+    def cancelling(self, order_id: int, client_id: str | None, now: int, sender: str, epoch: int) -> None:
+        """A cancel arrived. `client_id` is what the order truly bears, `epoch` that of the sender's journal."""
+        name = self._ours(client_id)
+        if name is None:
             self._broken("others", now, client_id, "only our own orders are cancelled", f"a cancel of {order_id}")
-        else:
-            self.tell(client_id or "", now, f"cancel of {order_id} arrived")
+            return
+        self.tell(name, now, f"cancel of {order_id} arrived")
+        senders = self._senders.get(name)
+        # One with our epoch is ours by every rule, whoever sent it: that journal is a copy of this one.
+        if self._rivals_since is not None and senders is not None and sender not in senders and _epoch(name) != epoch:
+            self._broken("others", now, name, "the other instance's orders are left alone", f"a cancel of {order_id}")
 
     def heard(self, record: Row | Trade, now: int, known: Collection[str], *, nameless: bool) -> None:
         """A row of the account changed, or a trade of it was written down. `known`: the journal's client ids."""
@@ -247,14 +272,7 @@ class Laws:
     def extras(self) -> int:
         """Rows beyond the first under one name, and orders that came though they were excused."""
         copies = sum(len(rows) - 1 for rows in self._rows.values())
-        return copies + sum(1 for name in self._rows if self.excused.get(name) == "it took longer than D")
-
-    def came_to_be(self, name: str) -> bool:
-        return name in self._rows
-
-    def sums(self) -> Iterator[str]:
-        """The orders that something is wrong with, each once."""
-        yield from dict.fromkeys(v.order for v in self.violations if v.order is not None)
+        return copies + sum(1 for name in self._rows if self.excused.get(name) == LATE)
 
     # ------------------------------------------------------------------------------------------------------
 
@@ -287,9 +305,11 @@ class Laws:
         return name in self.excused and row.created > now - NONCE_WINDOW - self._account.settle - JUST_NOW
 
     def _order_written(self, order: Order, now: int) -> None:
-        self.tell(
-            order.client_id, now, f"journal: {order.state.value}" + (f" ({order.reason})" if order.reason else "")
-        )
+        self.tell(order.client_id, now, f"journal: {order.state.value} ({order.reason})")
+        if order.state is OrderState.UNKNOWN:
+            self.doubted[order.client_id] = "open"
+        elif self.doubted.get(order.client_id) == "open":
+            self.doubted[order.client_id] = "absent" if order.state is OrderState.ABSENT else "found"
         if order.state is OrderState.ABSENT:
             self.absent[order.client_id] = now
             if order.client_id in self._rows and order.client_id not in self.excused:
@@ -318,9 +338,9 @@ class Laws:
         self._names[row.id] = name
         if nameless:
             self._nameless.add(row.id)
-        took = row.created - self.sent.get(name, 0) * MILLISECOND
-        if took > NONCE_WINDOW + self._account.settle:
-            self.excuse(name, "it took longer than D")
+        nonce = self.sent.get(name)
+        if nonce is not None and row.created - nonce * MILLISECOND > NONCE_WINDOW + self._account.settle:
+            self.excuse(name, LATE)
         if name in self.excused:
             return
         if name in self._rows:
@@ -367,6 +387,12 @@ class Laws:
         assert law in LAWS, law
         if not any(v.law == law and v.order == name for v in self.violations):  # said once
             self.violations.append(Violation(law, now, name, expected, found))
+
+
+def _epoch(name: str) -> int:
+    parsed = parse_client_id(name)
+    assert parsed is not None
+    return parsed.epoch
 
 
 def _slot(name: str) -> str:

@@ -185,6 +185,10 @@ class World:
         """Whether the laws are about this runner; a second one on the same venue is weather."""
         return self.venue.listeners[0] == self._collect
 
+    @property
+    def who(self) -> str:
+        return "first" if self.main else "second"
+
     def start(self) -> None:
         self._life += 1
         self.up = True
@@ -252,6 +256,8 @@ class World:
         self.finishes.append(finish)
         if self.main:
             self.laws.finished(self.now, finish.exit_code, self.left)
+        else:
+            self.laws.rivals_end()
 
     @property
     def left(self) -> set[int] | None:
@@ -472,7 +478,9 @@ class World:
                 self.deliver(NotSent(command.client_id, "too late"))
                 return
             known = command.client_id in self.journal.orders
-            self.laws.signed(command.client_id, nonce, self.now, in_journal=known, gate_open=self._gate_open)
+            self.laws.signed(
+                command.client_id, nonce, self.now, in_journal=known, gate_open=self._gate_open, sender=self.who
+            )
         unlucky = isinstance(command, Place) and command.client_id in self.lost
         if unlucky or self.dice.uniform() < self.faults.request_lost:
             self._tell(command, "request lost")
@@ -508,7 +516,8 @@ class World:
     def _see_through(self, command: Command) -> None:
         """What the laws have to know of a request that the exchange is about to see."""
         if isinstance(command, Cancel):
-            self.laws.cancelling(command.order_id, self.venue.client_id_of(command.order_id), self.now)
+            bears = self.venue.client_id_of(command.order_id)
+            self.laws.cancelling(command.order_id, bears, self.now, self.who, self.journal.epoch)
         elif isinstance(command, Place) and self.server.exchange.faults.holds("twice", self.now):
             self.laws.excuse(command.client_id, "a proxy may repeat it")
 
