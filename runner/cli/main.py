@@ -14,7 +14,7 @@ COMMANDS = {
     "balance": "Show what an account holds.",
     "cancel": "Cancel orders and see them closed.",
     "candles": "Download a market's history.",
-    "chaos": "Put a strategy through every fault, in simulated time.",
+    "chaos": "Throw faults at a strategy, in simulated time.",
     "check": "Check strategy files, without a network.",
     "config": "Show the merged file, and where each value came from.",
     "connect": "Try an API key and keep it.",

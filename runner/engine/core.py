@@ -7,7 +7,7 @@ and look-ups share what is left of the request budget. Source: design sections 2
 """
 
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 import msgspec
@@ -91,6 +91,11 @@ class Engine:
             events.JournalFailed: self._journal_failed,
             events.StopRequested: self._stop_requested,
         }
+
+    @property
+    def wanted(self) -> Mapping[str, Target]:
+        """What the newest decision wants, by slot."""
+        return self._wanted
 
     def handle(self, event: Event) -> Output:
         """Take one event; everything it leads to, and when to wake next."""

@@ -6,7 +6,6 @@ the memory. For a minute keyholders' rows can be seen as they were.
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import takewhile
 
 from runner.model.order import Side
 from runner.simulation.dice import seed_bytes
@@ -31,6 +30,8 @@ class Database:
         self._order_trades: dict[int, list[Trade]] = {}  # by order of a keyholder
         self._uuids: dict[str, int] = {}
         self._tapes: dict[str, Callable[[Side, int], Sequence[tuple[int, int]]]] = {}  # by market id
+        self.overheard: list[Order | Trade] | None = None
+        """Keyholders' rows and trades as they are written, for a witness, who puts a list here and empties it."""
         self._before: deque[tuple[int, int, Order | None]] = deque()  # when a row changed, its id, what it was
 
     # Writing ---------------------------------------------------------------------------------------------
@@ -48,6 +49,8 @@ class Database:
         else:
             waiting.pop(order.id, None)
         if order.member in self._own_orders:
+            if self.overheard is not None:
+                self.overheard.append(order)
             self._before.append((now, order.id, self._orders.get(order.id)))
             while self._before[0][0] < now - MEMORY:
                 self._before.popleft()
@@ -60,6 +63,8 @@ class Database:
         self._orders[order.id] = order
 
     def record(self, trade: Trade) -> None:
+        if self.overheard is not None and not self._own_orders.keys().isdisjoint(trade.members):
+            self.overheard.append(trade)
         for member in dict.fromkeys(trade.members):
             if member in self._own_trades:
                 self._own_trades[member].append(trade)
@@ -83,10 +88,6 @@ class Database:
     def orders_of(self, member: int) -> list[Order]:
         """Every order of a keyholder, by id."""
         return [self._orders[order_id] for order_id in self._own_orders.get(member, ())]
-
-    def orders_after(self, member: int, order_id: int) -> list[Order]:
-        """Those of them with a greater id, newest first."""
-        return [self._orders[id_] for id_ in takewhile(order_id.__lt__, reversed(self._own_orders.get(member, {})))]
 
     def orders_then(self, member: int, then: int) -> list[Order]:
         """The same as they were at a time (UTC ns), a minute ago at most."""

@@ -123,8 +123,8 @@ def test_no_outcome_of_what_may_exist_and_was_approved_passes_the_position_limit
 ) -> None:
     limits = Limits(max_position={"ROGER": ROGER.quantity(limit)})
     judge = gate(limits, orders=existing, position=ROGER.quantity(position))
-    bought = sum(each.remaining_lots for each in existing if each.side is Side.BUY)
-    sold = sum(each.remaining_lots for each in existing if each.side is Side.SELL)
+    bought = sum(each.unbooked_lots for each in existing if each.side is Side.BUY)
+    sold = sum(each.unbooked_lots for each in existing if each.side is Side.SELL)
     for side, ticks, count in drawn:
         verdict = judge.judge(target(side, ticks, count))
         if isinstance(verdict, Approved):

@@ -61,6 +61,12 @@ def test_what_remains_follows_whoever_knows_more(lots: int, executed: int, fille
 
 def test_every_copy_of_an_order_may_still_be_filled() -> None:
     assert order(lots=100, venue_ids=(7, 9), executed_lots=30).remaining_lots == 170
+
+
+def test_what_was_executed_without_a_fill_yet_is_still_exposed() -> None:
+    """The position does not hold it yet: a limit that counted it in neither would be exceeded."""
+    assert order(lots=100, executed_lots=60, filled_lots=20).unbooked_lots == 80
+    assert order(lots=100, venue_ids=(7, 9), executed_lots=60, filled_lots=20).unbooked_lots == 180
     assert order(venue_ids=(7, 9)).venue_id == 7
     assert order().venue_id is None
 

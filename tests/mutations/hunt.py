@@ -1,4 +1,4 @@
-# ruff: noqa: T201, BLE001 - a program of its own, whose output is read by the test beside it
+# ruff: noqa: T201 - a program of its own, whose output is read by the test beside it
 """Seeds of the simulator, one after the other, until one breaks a law: `python hunt.py SEEDS SECONDS`.
 
 Prints the seed and what was broken, and exits 1; exits 0 when nothing was. Whichever `runner` is first on the path is
@@ -9,7 +9,8 @@ import sys
 from decimal import Decimal
 
 from runner.model.settings import SECOND, Limits, Settings, TickPolicy
-from runner.run.chaos.storm import storm
+from runner.run.chaos.play import Plan, play
+from runner.simulation.markets import SANDBOX_LISTINGS
 from strategies.pure_market_making import PureMarketMaking
 
 SETTINGS = Settings(
@@ -32,17 +33,16 @@ SETTINGS = Settings(
 )
 
 
+def plan(seconds: float) -> Plan:
+    listings = tuple(each for each in SANDBOX_LISTINGS if each.market.symbol in SETTINGS.markets)
+    return Plan(SETTINGS, PureMarketMaking, listings, int(seconds * SECOND))
+
+
 def main(seeds: int, seconds: float) -> int:
-    for number in range(seeds):
-        severity = "harsh" if number % 3 == 2 else "lawful"
-        try:
-            verdict = storm(f"hunt {number}", SETTINGS, PureMarketMaking, seconds, severity)
-        except Exception as error:  # a mutant may also simply break down
-            print(f"seed {number}: {type(error).__name__}: {error}")
-            return 1
-        if verdict.violations:
-            first = verdict.violations[0]
-            print(f"seed {number}: {first.law}: {first.name} {first.what}")
+    for seed in range(seeds):
+        found = play(seed, plan(seconds)).tally.found
+        if found:
+            print(f"seed {seed}: {found[0].violation}")
             return 1
     print(f"nothing in {seeds} seeds")
     return 0

@@ -418,27 +418,30 @@ def test_leaving_orders_that_the_venue_does_not_list_is_not_a_clean_stop() -> No
     assert each.finish.exit_code == 7
 
 
-def test_an_order_that_ended_before_a_restart_may_be_shown_again() -> None:
+def test_an_order_that_ended_before_the_restart_is_listed_and_changes_nothing() -> None:
+    """It is restored as a tombstone, and every look-up's listing shows it: as it ended, or as it was before."""
     each = world()
     each.run_for(5)
-    before = order_in(each, "bid")
-    each.switch("human_cancel")
-    each.run_for(0.5)
-    assert each.journal.orders[before.client_id].state is OrderState.CANCELLED
+    order = order_in(each, "bid")
+    each.engine.account.orders.want_gone(order, "test", each.now)
+    each.run_for(2)
+    ended = each.journal.orders[order.client_id]
+    assert ended.state is OrderState.CANCELLED
     each.crash()
     each.run_for(5)
-    row = OrderRow(
-        id=before.venue_ids[0],
-        market=before.market,
-        side=before.side,
-        state="cancel",
-        ticks=before.ticks,
-        origin_lots=before.lots,
-        remaining_lots=before.lots,
-        executed_lots=0,
-        created_at=each.now // SECOND - 10,
-        updated_at=each.now // SECOND - 5,
-        client_id=before.client_id,
-    )
-    give(each, OrdersListed(0, (row,), full=False))
-    assert each.journal.orders[before.client_id].state is OrderState.CANCELLED
+    for state in ("cancel", "wait"):
+        row = OrderRow(
+            id=ended.venue_ids[0],
+            market=ended.market,
+            side=ended.side,
+            state=state,
+            ticks=ended.ticks,
+            origin_lots=ended.lots,
+            remaining_lots=ended.lots,
+            executed_lots=0,
+            created_at=each.now // SECOND,
+            updated_at=each.now // SECOND,
+            client_id=ended.client_id,
+        )
+        give(each, OrderNews(row))
+        assert each.journal.orders[order.client_id] == ended

@@ -123,14 +123,9 @@ class Witness:
 class TapedWorld(World):
     def __init__(self, taped: Taped, settings: Settings) -> None:
         self.taped = taped
-        self.witness: Witness | None = None
         super().__init__("taped", settings, PureMarketMaking, grown=taped.sandbox)
         self.witness = Witness(self)
-
-    def _move(self, at: int) -> None:
-        super()._move(at)
-        if self.witness is not None:
-            self.witness.look(self.now)
+        self.venue.listeners.append(lambda: self.witness.look(self.now))
 
 
 @pytest.mark.slow

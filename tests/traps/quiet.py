@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from runner.altmarkets.messages import grids
-from runner.altmarkets.server import Reply, Server
+from runner.altmarkets.server import Reply
 from runner.engine.strategy import Decision, State, Strategy
 from runner.engine.view import View
 from runner.model.command import Change, Command, Note
@@ -16,7 +15,7 @@ from runner.model.event import What
 from runner.model.market import Market
 from runner.model.order import Fill, Order, Quote, Side
 from runner.model.settings import SECOND, Limits, Settings, TickPolicy
-from runner.run.chaos.world import Faults, World
+from runner.run.chaos.world import START, Faults, World
 from runner.simulation.crowd import Temper
 from runner.simulation.exchange import Behaviour
 from runner.simulation.markets import Listing
@@ -69,8 +68,6 @@ class Quiet(World):
         self.blocked: set[str] = set()
         self.commands: list[tuple[int, Command]] = []
         self.market = market
-        self._behaviour = behaviour
-        self._open = False
         wanted = self.quotes
 
         class Wanting(Strategy, frozen=True):
@@ -88,24 +85,14 @@ class Quiet(World):
             tick=TickPolicy(every=SECOND),
             limits=Limits(max_book_age=DAY),  # a market where nothing happens is not a frozen one
         )
-        super().__init__("quiet", settings, Wanting, faults)
-
-    def start(self) -> None:
-        if not self._open:
-            self._open = True
-            listing = Listing(self.market, Decimal("0.000001"), Decimal(300))
-            self.grown = sandbox(
-                "quiet", self.now, listings=(listing,), behaviour=self._behaviour, temper=Temper(rate=0)
-            )
-            self.exchange = self.grown.exchange
-            self.neighbour = self.exchange.admit("neighbour").id
-            for currency in (self.market.base, self.market.quote):
-                self.exchange.deposit(self.neighbour, currency, Decimal(1_000_000))
-            self.server = Server(self.exchange)
-            self.markets = {self.market.symbol: self.market}
-            self.grids = grids([self.market])
-            self.before = self.balances()
-        super().start()
+        listing = Listing(market, Decimal("0.000001"), Decimal(300))
+        grown = sandbox("quiet", START, listings=(listing,), behaviour=behaviour, temper=Temper(rate=0))
+        self.exchange = grown.exchange
+        self.neighbour = self.exchange.admit("neighbour").id
+        for currency in (market.base, market.quote):
+            self.exchange.deposit(self.neighbour, currency, Decimal(1_000_000))
+        super().__init__("quiet", settings, Wanting, faults, grown=grown)
+        self.before = self.balances()
 
     # The line ---------------------------------------------------------------------------------------------
 

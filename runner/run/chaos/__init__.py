@@ -1,1 +1,1 @@
-"""The fault simulator: engine, journal rules and exchange as values, hours in seconds, one seed one run."""
+"""The decision-level fault simulator: the engine and the exchange as values, hours in seconds, and laws to keep."""

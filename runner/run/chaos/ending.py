@@ -1,0 +1,58 @@
+"""After a run: the venue goes on alone for a day, the books are compared, and every life is replayed."""
+
+import hashlib
+from collections.abc import Sequence
+from decimal import Decimal
+
+import msgspec
+
+from runner.engine.core import Engine
+from runner.engine.strategy import Strategy
+from runner.model.event import Event
+from runner.run.chaos.world import Life, World
+from runner.simulation.laws import Violation
+
+DAY_S = 86_400.0
+
+_EVENT = msgspec.json.Decoder(Event)
+
+
+def conclude(world: World, before: dict[str, Decimal]) -> list[Violation]:
+    """Every law that the run broke. `before`: the balances (with what is locked) that it began with."""
+    assert world.finish is not None, "the run has not ended"
+    world.server.exchange.faults.switch_off()
+    finish, left = world.finish, world.left
+    if finish.exit_code == 0:
+        exchange = world.venue.exchange
+        moved = {currency: world.venue.balance(currency) - amount for currency, amount in before.items()}
+        transfers = [transfer for transfer in exchange.transfers if transfer.member == world.grown.trader.id]
+        world.laws.books(world.now, world.journal.fills, moved, transfers, world.markets)
+    world.let_pass(DAY_S)
+    world.laws.alone(world.now, finish.exit_code, left)
+    for life in world.lives:
+        number = first_difference(world.strategy, life)
+        if number is not None:
+            event = life.log[number - 1]
+            said = f"event {number} ({type(event.what).__name__}) of life {life.number} led to something else"
+            world.laws.failed("replay", event.time, "the same outputs", said)
+    return world.laws.violations
+
+
+def first_difference(strategy: type[Strategy], life: Life) -> int | None:
+    """The number of the first event whose output a fresh engine, fed from the log's JSON, says otherwise."""
+    engine = Engine(strategy)
+    encode = msgspec.json.encode
+    for event, output in zip(life.log, life.outputs, strict=True):
+        if encode(engine.handle(_EVENT.decode(encode(event)))) != encode(output):
+            return event.number
+    return None
+
+
+def digest(lives: Sequence[Life]) -> str:
+    """A short name for all that happened in a run: events and outputs, byte for byte."""
+    hasher = hashlib.blake2b(digest_size=8)
+    for life in lives:
+        for event, output in zip(life.log, life.outputs, strict=True):
+            hasher.update(msgspec.json.encode(event))
+            hasher.update(msgspec.json.encode(output))
+    return hasher.hexdigest()

@@ -1,0 +1,423 @@
+"""What must hold whatever goes wrong, held against the exchange's own truth while a run goes on.
+
+Whoever runs the world tells everything that happens: what became durable, what was signed, each row and trade of the
+account in the moment it came to be, and what the engine says that its orders may still do. A law that is broken is a
+value. Where the rules promise less (a proxy repeated a create, a request took longer than D, the journal is an older
+copy), the order is excused by name, and counted. Source: orders.md, Laws.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal
+
+from msgspec import Struct
+
+from runner.model.command import Change, FillBooked, OrderChanged
+from runner.model.ids import parse_client_id
+from runner.model.market import Market
+from runner.model.money import MONEY, ZERO
+from runner.model.order import Fill, Order, OrderState, Side
+from runner.model.settings import MILLISECOND, SECOND, Limits
+from runner.simulation.records import Order as Row
+from runner.simulation.records import Trade, Transfer
+
+NONCE_WINDOW = 5 * SECOND  # W of orders.md
+STORY_LENGTH = 60
+JUST_NOW = 10 * SECOND
+
+CONTESTED = "two instances were at work"
+LATE = "it took longer than D"
+
+LAWS = {
+    "name_once": "No client id is sent twice by our doing.",
+    "one_per_slot": "Never two live orders in one slot by our doing.",
+    "in_journal": "Every order of ours at the venue is in the journal.",
+    "fill_once": "Every fill is counted, once, as the venue knows it.",
+    "books_balance": "Own ledger and foreign flows are the venue's balances, to the last digit.",
+    "worst_case": "What our orders did and may still do lies inside what the engine counts.",
+    "limits": "No limit is exceeded by our doing.",
+    "parent_total": "A parent's total is never exceeded.",
+    "absent": "An order that was proven absent never comes to be.",
+    "gate": "No create is decided or signed once the gate is closed.",
+    "clean_exit": "After exit 0 nothing of ours is ever live again, or exactly what was listed.",
+    "others": "Nobody else's order is touched.",
+    "replay": "The engine's log replays to the same outputs.",
+    "ends": "A stop ends, with a code of the table, and nothing fails inside.",
+}
+
+
+class Violation(Struct, frozen=True):
+    """One law, broken: when (UTC ns), about which client id, what was expected and what was found."""
+
+    law: str
+    time: int
+    order: str | None
+    expected: str
+    found: str
+
+
+class Telling(Struct, frozen=True):
+    """One line of an order's story."""
+
+    time: int
+    text: str
+
+
+class Account(Struct, frozen=True):
+    """Whose laws these are: the tag of the strategy, the member at the exchange, and what it trades under."""
+
+    tag: str
+    member: int
+    settle: int  # D of orders.md
+    limits: Limits
+    initial_position: Mapping[str, Decimal]
+
+
+Stated = Callable[[str], int]
+"""What an order may come to at most, fills included, by the engine's own count: client id -> lots."""
+
+
+class Laws:
+    """Everything that was told, and which laws it broke."""
+
+    def __init__(self, account: Account) -> None:
+        self.violations: list[Violation] = []
+        self.stories: dict[str, deque[Telling]] = {}
+        self.excused: dict[str, str] = {}  # client id -> why less is promised of it
+        self.memory_lost = False  # the journal is a new one, or an older copy
+        self.sent: dict[str, int] = {}  # client id -> nonce, venue ms
+        self.absent: dict[str, int] = {}
+        self.doubted: dict[str, str] = {}  # orders whose create had no clear answer: `open`, `found` or `absent`
+        self.stated: Stated | None = None  # while a runner is up
+        self._account = account
+        self._rows: dict[str, dict[int, Row]] = {}
+        self._names: dict[int, str] = {}
+        self._live: dict[int, str] = {}
+        self._trades: dict[tuple[int, int], Trade] = {}  # of the account, by (trade, order)
+        self._parents: dict[str, tuple[str, int]] = {}
+        self._nameless: set[int] = set()  # came to be while the venue showed no client ids
+        self._received: dict[str, Decimal] = {}  # by currency, of our own fills at the venue
+        self._finished_at: int | None = None
+        self._rivals_since: int | None = None
+        self._senders: dict[str, set[str]] = {}  # who sent a name, while there were two
+
+    # Being told -------------------------------------------------------------------------------------------
+
+    def excuse(self, name: str, why: str) -> None:
+        self.excused.setdefault(name, why)
+
+    def decided(self, name: str, slot_parent: tuple[str, int] | None, now: int, *, stopping: bool) -> None:
+        """A create left the engine. `slot_parent`: name and total lots of its parent."""
+        self.tell(name, now, "decided")
+        if slot_parent is not None:
+            self._parents[name] = slot_parent
+        if stopping:
+            self._broken("gate", now, name, "no create once the run is stopping", "the engine decided one")
+
+    def committed(self, changes: Collection[Change], now: int) -> None:
+        """What has become durable."""
+        for change in changes:
+            match change:
+                case OrderChanged(order):
+                    self._order_written(order, now)
+                case FillBooked(fill):
+                    self._fill_written(fill, now)
+
+    def rivals_begin(self, now: int) -> None:
+        """A second instance with the same past begins: of what both create now, less is promised."""
+        self._rivals_since = now
+        for name in self.sent:
+            if name not in self._rows:
+                self.excuse(name, CONTESTED)
+
+    def rivals_end(self) -> None:
+        self._rivals_since = None
+
+    def signed(
+        self, name: str, nonce: int, now: int, *, in_journal: bool, gate_open: bool, sender: str = "first"
+    ) -> None:
+        """A create is about to leave. `nonce` is venue ms."""
+        if self._rivals_since is not None:
+            self._senders.setdefault(name, set()).add(sender)
+            self.excuse(name, CONTESTED)
+        self.tell(name, now, f"signed with nonce {nonce}")
+        if name in self.sent and name not in self.excused:
+            self._broken("name_once", now, name, "a name is sent once", f"sent before, nonce {self.sent[name]}")
+        if not in_journal:
+            self._broken("in_journal", now, name, "the intent is durable before the request", "it is not there")
+        if not gate_open:
+            self._broken("gate", now, name, "nothing is signed after the gate", "it was signed")
+        self.sent[name] = nonce
+
+    def cancelling(self, order_id: int, client_id: str | None, now: int, sender: str, epoch: int) -> None:
+        """A cancel arrived. `client_id` is what the order truly bears, `epoch` that of the sender's journal."""
+        name = self._ours(client_id)
+        if name is None:
+            self._broken("others", now, client_id, "only our own orders are cancelled", f"a cancel of {order_id}")
+            return
+        self.tell(name, now, f"cancel of {order_id} arrived")
+        senders = self._senders.get(name)
+        # One with our epoch is ours by every rule, whoever sent it: that journal is a copy of this one.
+        if self._rivals_since is not None and senders is not None and sender not in senders and _epoch(name) != epoch:
+            self._broken("others", now, name, "the other instance's orders are left alone", f"a cancel of {order_id}")
+
+    def heard(self, record: Row | Trade, now: int, known: Collection[str], *, nameless: bool) -> None:
+        """A row of the account changed, or a trade of it was written down. `known`: the journal's client ids."""
+        if isinstance(record, Trade):
+            for order in (record.maker, record.taker):
+                if order.member == self._account.member:
+                    self._traded(record, order, now)
+            return
+        name = self._ours(record.client_id)
+        if record.member != self._account.member or name is None:
+            return
+        self.tell(name, now, f"venue: order {record.id} is {record.state.value}, executed {record.executed}")
+        if record.id not in self._names:
+            self._came_to_be(record, name, now, known, nameless=nameless)
+        self._rows.setdefault(name, {})[record.id] = record
+        if record.state.terminal:
+            self._live.pop(record.id, None)
+        else:
+            self._live[record.id] = name
+        self.inside(name, now)
+        self._limits(now)
+        self._parent(name, now)
+
+    def clock_jumped(self) -> None:
+        """The venue's clock is the measure of absence: where it lies, orders that are on their way are excused."""
+        for name in self.sent:
+            if name not in self._rows:
+                self.excuse(name, "the venue's clock jumped")
+
+    def lost_memory(self, known: Collection[str]) -> None:
+        """The journal is replaced by one that knows less."""
+        self.memory_lost = True
+        for name in self.sent:
+            if name not in known:
+                self.excuse(name, "the journal lost it")
+
+    def tell(self, name: str, now: int, text: str) -> None:
+        self.stories.setdefault(name, deque(maxlen=STORY_LENGTH)).append(Telling(now, text))
+
+    # The end ----------------------------------------------------------------------------------------------
+
+    def finished(self, now: int, exit_code: int, left: Collection[int] | None) -> None:
+        """The run is over. `left`: the venue ids that it says it leaves; None if it was to leave nothing."""
+        self._finished_at = now
+        if exit_code != 0:
+            return
+        listed = frozenset(left or ())
+        for order_id, name in self._live.items():
+            if order_id not in listed and not self._may_be_missed(order_id, name, now):
+                row = self._rows[name][order_id]
+                self._broken(
+                    "clean_exit", now, name, "nothing else of ours is at work", f"{order_id} {row.state.value}"
+                )
+        for order_id in sorted(listed - self._live.keys()):
+            its_name = self._names.get(order_id)
+            if its_name is not None and self._rows[its_name][order_id].updated < now - JUST_NOW:
+                self._broken("clean_exit", now, its_name, "what is listed as left is at work", f"{order_id} has ended")
+
+    def alone(self, now: int, exit_code: int, left: Collection[int] | None) -> None:
+        """A day later."""
+        assert self._finished_at is not None
+        if exit_code != 0:
+            return
+        for order_id, name in self._live.items():
+            if order_id not in (left or ()) and name not in self.excused and order_id not in self._nameless:
+                self._broken("clean_exit", now, name, "nothing of ours is ever live again", f"{order_id} is live")
+
+    def books(
+        self,
+        now: int,
+        fills: Mapping[tuple[int, int], Fill],
+        moved: Mapping[str, Decimal],
+        transfers: Collection[Transfer],
+        markets: Mapping[str, Market],
+    ) -> None:
+        """Hold a journal's fills against the venue when all is quiet. `moved`: by how much each balance changed."""
+        ours = {key for key in self._trades if key[1] in self._names}
+        for key in sorted(ours - fills.keys()):
+            name = self._names[key[1]]
+            if name not in self.excused and key[1] not in self._nameless:
+                self._broken("fill_once", now, name, f"fill {key} is in the journal", "it is not")
+        if self.memory_lost:
+            return  # what an older journal had booked is known to nobody
+        for currency, change in moved.items():
+            expected = sum((t.amount for t in transfers if t.currency == currency), ZERO)
+            for fill in fills.values():
+                expected = MONEY.add(expected, _flow(fill, markets[fill.market], currency))
+            for (trade_id, order_id), trade in self._trades.items():
+                if (trade_id, order_id) not in fills:
+                    expected = MONEY.add(expected, _trade_flow(trade, order_id, currency))
+            if expected != change:
+                self._broken("books_balance", now, None, f"{currency} moved by {expected}", f"by {change}")
+
+    def failed(self, law: str, now: int, expected: str, found: str) -> None:
+        """A law that others checked."""
+        self._broken(law, now, None, expected, found)
+
+    # What the truth is ------------------------------------------------------------------------------------
+
+    @property
+    def orders(self) -> int:
+        """Rows of ours at the venue."""
+        return len(self._names)
+
+    @property
+    def fills(self) -> int:
+        return sum(1 for _, order_id in self._trades if order_id in self._names)
+
+    @property
+    def extras(self) -> int:
+        """Rows beyond the first under one name, and orders that came though they were excused."""
+        copies = sum(len(rows) - 1 for rows in self._rows.values())
+        return copies + sum(1 for name in self._rows if self.excused.get(name) == LATE)
+
+    # ------------------------------------------------------------------------------------------------------
+
+    def inside(self, name: str, now: int) -> None:
+        """What an order did and may still do, against what the engine says of it now."""
+        if self.stated is None or name in self.excused:
+            return
+        rows = self._rows.get(name)
+        if rows is None:
+            return
+        truth = sum(row.executed + (0 if row.state.terminal else row.left) for row in rows.values())
+        stated = self.stated(name)
+        if truth > stated:
+            self._broken("worst_case", now, name, f"at most {stated} lots, as the engine counts", f"{truth} lots")
+
+    def all_inside(self, now: int) -> None:
+        """A runner has begun: what it remembers must hold all that there is."""
+        for name in self._rows:
+            self.inside(name, now)
+
+    def _ours(self, client_id: str | None) -> str | None:
+        parsed = parse_client_id(client_id) if client_id is not None else None
+        return client_id if parsed is not None and parsed.tag == self._account.tag else None
+
+    def _may_be_missed(self, order_id: int, name: str, now: int) -> bool:
+        """The run cannot have known of it: it bears no name, or came in the last moment though it never should."""
+        if order_id in self._nameless and name in self.excused:
+            return True
+        row = self._rows[name][order_id]
+        return name in self.excused and row.created > now - NONCE_WINDOW - self._account.settle - JUST_NOW
+
+    def _order_written(self, order: Order, now: int) -> None:
+        self.tell(order.client_id, now, f"journal: {order.state.value} ({order.reason})")
+        if order.state is OrderState.UNKNOWN:
+            self.doubted[order.client_id] = "open"
+        elif self.doubted.get(order.client_id) == "open":
+            self.doubted[order.client_id] = "absent" if order.state is OrderState.ABSENT else "found"
+        if order.state is OrderState.ABSENT:
+            self.absent[order.client_id] = now
+            if order.client_id in self._rows and order.client_id not in self.excused:
+                self._broken("absent", now, order.client_id, "it is not at the venue", "it is")
+        self.inside(order.client_id, now)
+
+    def _fill_written(self, fill: Fill, now: int) -> None:
+        self.tell(fill.client_id, now, f"journal: fill {fill.trade_id} of {fill.lots} lots at {fill.ticks}")
+        trade = self._trades.get(fill.key)
+        found = None if trade is None else (trade.ticks, trade.lots, self._names.get(fill.order_id))
+        if found != (fill.ticks, fill.lots, fill.client_id):
+            booked = f"trade {fill.trade_id} of order {fill.order_id}: {fill.lots} lots at {fill.ticks}"
+            self._broken("fill_once", now, fill.client_id, "a fill is the venue's trade", f"{booked}; venue: {found}")
+
+    def _traded(self, trade: Trade, order: Row, now: int) -> None:
+        self._trades[trade.id, order.id] = trade
+        name = self._ours(order.client_id)
+        if name is None:
+            return
+        self.tell(name, now, f"venue: trade {trade.id} of {trade.lots} lots at {trade.ticks} with order {order.id}")
+        for currency in (order.market.base, order.market.quote):
+            flow = _trade_flow(trade, order.id, currency)
+            self._received[currency] = MONEY.add(self._received.get(currency, ZERO), flow)
+
+    def _came_to_be(self, row: Row, name: str, now: int, known: Collection[str], *, nameless: bool) -> None:
+        self._names[row.id] = name
+        if nameless:
+            self._nameless.add(row.id)
+        nonce = self.sent.get(name)
+        if nonce is not None and row.created - nonce * MILLISECOND > NONCE_WINDOW + self._account.settle:
+            self.excuse(name, LATE)
+        if name in self.excused:
+            return
+        if name in self._rows:
+            self._broken("name_once", now, name, "one order at the venue", f"also order {row.id}")
+        if name not in known:
+            self._broken("in_journal", now, name, "every order of ours is in the journal", f"order {row.id} is not")
+        if name in self.absent:
+            self._broken("absent", now, name, "an absent order never comes to be", f"order {row.id} came to be")
+        slot = _slot(name)
+        for order_id, other in self._live.items():
+            if other != name and other not in self.excused and _slot(other) == slot:
+                self._broken("one_per_slot", now, name, f"one live order in slot {slot}", f"also {order_id} ({other})")
+
+    def _limits(self, now: int) -> None:
+        limits = self._account.limits
+        live = [self._rows[name][id_] for id_, name in self._live.items() if name not in self.excused]
+        if limits.max_open_orders is not None and len(live) > limits.max_open_orders:
+            self._broken("limits", now, None, f"at most {limits.max_open_orders} open orders", f"{len(live)}")
+        if self.excused.keys() & self._rows.keys():
+            return  # an extra order was filled, or may be: the position is not by our doing alone
+        for currency, limit in limits.max_position.items():
+            position = MONEY.add(self._account.initial_position.get(currency, ZERO), self._received.get(currency, ZERO))
+            for side in Side:
+                reach = position
+                for row in live:
+                    if row.side is side and row.market.base == currency:
+                        reach = MONEY.add(reach, side.sign * row.market.quantity(row.left))
+                if side.sign * reach > limit:
+                    self._broken("limits", now, None, f"{currency} position within {limit}", f"may come to {reach}")
+
+    def _parent(self, name: str, now: int) -> None:
+        if name not in self._parents or name in self.excused:
+            return
+        parent, total = self._parents[name]
+        whole = 0
+        for other, (its_parent, _) in self._parents.items():
+            if its_parent == parent and other not in self.excused:
+                rows = self._rows.get(other, {}).values()
+                whole += sum(row.executed + (0 if row.state.terminal else row.left) for row in rows)
+        if whole > total:
+            self._broken("parent_total", now, name, f"{parent} comes to {total} lots at most", f"{whole}")
+
+    def _broken(self, law: str, now: int, name: str | None, expected: str, found: str) -> None:
+        assert law in LAWS, law
+        if not any(v.law == law and v.order == name for v in self.violations):  # said once
+            self.violations.append(Violation(law, now, name, expected, found))
+
+
+def _epoch(name: str) -> int:
+    parsed = parse_client_id(name)
+    assert parsed is not None
+    return parsed.epoch
+
+
+def _slot(name: str) -> str:
+    parsed = parse_client_id(name)
+    assert parsed is not None
+    return parsed.slot
+
+
+def _flow(fill: Fill, market: Market, currency: str) -> Decimal:
+    """By how much a fill of ours moved a balance, as the journal has it."""
+    flow = ZERO
+    if currency == market.base:
+        flow = fill.side.sign * market.quantity(fill.lots)
+    elif currency == market.quote:
+        flow = -fill.side.sign * market.notional(fill.ticks, fill.lots)
+    return MONEY.subtract(flow, fill.fee) if fill.fee_currency == currency else flow
+
+
+def _trade_flow(trade: Trade, order_id: int, currency: str) -> Decimal:
+    """By how much one side of a trade moved a balance, as the venue has it."""
+    order = trade.maker if trade.maker.id == order_id else trade.taker
+    _, fee, fee_currency = trade.fee(order)
+    flow = ZERO
+    if currency == trade.market.base:
+        flow = order.side.sign * trade.market.quantity(trade.lots)
+    elif currency == trade.market.quote:
+        flow = -order.side.sign * trade.market.notional(trade.ticks, trade.lots)
+    return MONEY.subtract(flow, fee) if fee_currency == currency else flow
