@@ -1,0 +1,34 @@
+"""Many seeds of the simulator, each with its own weather. `RUNNER_CHAOS_SEEDS` and `RUNNER_CHAOS_MINUTES` (simulated,
+of each) make it a night's work; every broken law is printed with its story.
+"""
+
+import os
+
+import pytest
+from climates import plan
+
+from runner.run.chaos.plan import explained
+from runner.run.chaos.play import play
+from runner.simulation.tally import Tally
+
+SEEDS = int(os.environ.get("RUNNER_CHAOS_SEEDS", "300"))
+MINUTES = float(os.environ.get("RUNNER_CHAOS_MINUTES", "4"))
+FIRST = int(os.environ.get("RUNNER_CHAOS_FIRST", "0"))
+KNOWN = ("client_id=cut", "second_host=fresh")
+"""Weather with faults of ours that `test_chaos_findings` holds; it comes back when they are mended."""
+
+
+@pytest.mark.slow
+def test_no_law_is_broken_in_any_weather(capsys: pytest.CaptureFixture[str]) -> None:
+    tally = Tally()
+    for seed in range(FIRST, FIRST + SEEDS):
+        tally.add(play(seed, plan(seed, MINUTES, KNOWN)).tally)
+    with capsys.disabled():
+        for found in tally.found[:10]:
+            print("\n" + explained(found, "play it"))  # noqa: T201
+        print(f"\n{tally.summary()}; exits {dict(sorted(tally.exits.items()))}")  # noqa: T201
+    assert tally.found == []
+    assert tally.faults.total() > SEEDS
+    assert tally.doubts.total() > SEEDS // 10
+    assert tally.crashes > SEEDS // 10
+    assert tally.exits[0] > SEEDS // 2
