@@ -24,6 +24,9 @@ from runner.run.terminal import LogLines, View, screen_usable
 @click.option("--once", is_flag=True, help="One tick, its orders seen through to acceptance, then the end: for cron.")
 @click.option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Use this value instead of the file's.")
 @click.option("--live", is_flag=True, help="Trade with real money, if the file's venue is not a sandbox.")
+@click.option(
+    "--take-over", is_flag=True, help="Go on with orders that another journal of this strategy left just now."
+)
 @click.option("--headless", is_flag=True, help="No live view even on a terminal; log lines instead.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout; log in JSON.")
 @click.option("-v", "--verbose", count=True, help="Log more; with --once, log at all.")
@@ -34,6 +37,7 @@ def command(
     once: bool,
     sets: tuple[str, ...],
     live: bool,
+    take_over: bool,
     headless: bool,
     as_json: bool,
     verbose: int,
@@ -60,7 +64,9 @@ def command(
     if screen_usable() and not (headless or once or as_json):
         view = "screen"
     try:
-        ended = anyio.run(run, spec, Options(once=once, live=live, view=view, ask=prompt()), os.environ)
+        ended = anyio.run(
+            run, spec, Options(once=once, live=live, take_over=take_over, view=view, ask=prompt()), os.environ
+        )
     except CannotRun as problem:
         click.echo(f"runner: {problem}", err=True)
         sys.exit(problem.exit_code)

@@ -34,7 +34,16 @@ class Account:
     def __init__(self, settings: Settings, restored: events.Restored, markets: dict[str, Market], now: int) -> None:
         self.ledger = Ledger(markets, settings.initial_position)
         self.funds = Funds()
-        self.orders = Orders(settings.tag, restored.epoch, settings.settle, markets, self.ledger, self.funds, now)
+        self.orders = Orders(
+            settings.tag,
+            restored.epoch,
+            settings.settle,
+            markets,
+            self.ledger,
+            self.funds,
+            now,
+            take_over=settings.take_over,
+        )
         self.watch = Watch(settings.settle, now)
         self.trouble: Trouble | None = None
         self.doubt_until = 0  # venue time until which a create of unknown fate could still make a row
@@ -132,7 +141,11 @@ class Account:
         elif why == "stale_journal":
             self._in_trouble(EXIT_UNPROVEN, f"the journal is an older copy: it does not know order {order.client_id}")
         elif why == "other_instance":
-            self._in_trouble(EXIT_ANOTHER, f"another instance of this strategy placed order {order.client_id}")
+            self._in_trouble(
+                EXIT_ANOTHER,
+                f"another instance of this strategy placed order {order.client_id}; stop it, or if there is none (the "
+                "journal was lost) wait two minutes or start with --take-over",
+            )
 
     def _in_trouble(self, exit_code: int, reason: str) -> None:
         if self.trouble is None:

@@ -31,6 +31,7 @@ FILLS_GRACE = SECOND  # how long the stream's own events may take before the ord
 MARKET_POLL = 3 * SECOND // 2
 NONCE_WINDOW = 5 * SECOND  # W of orders.md
 ABSENT_COUNTS = 600 * SECOND
+ACTIVE_WITHIN = 120 * SECOND  # before our start: so lately, and somebody else may be at work still
 FORGET_AFTER = 900 * SECOND  # an ended order; should it turn up later, its name still tells whose it is
 
 _UNBORN = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN})
@@ -55,7 +56,7 @@ class _Cancel(Struct):
 
 class Adoption(Struct, frozen=True):
     """An order with our tag that the journal did not know. `why`: `late` | `older_epoch` | `stale_journal` |
-    `other_instance` (a name of another journal, created while we run).
+    `other_instance` (a name of another journal, created while we run or active just before; it is not kept).
     """
 
     order: Order
@@ -66,8 +67,18 @@ class Orders:
     """Every order of ours that exists or may exist, and those that ended in this run."""
 
     def __init__(
-        self, tag: str, epoch: int, settle: int, markets: dict[str, Market], ledger: Ledger, funds: Funds, now: int
+        self,
+        tag: str,
+        epoch: int,
+        settle: int,
+        markets: dict[str, Market],
+        ledger: Ledger,
+        funds: Funds,
+        now: int,
+        *,
+        take_over: bool = False,
     ) -> None:
+        self._take_over = take_over
         self._tag = tag
         self._epoch = epoch
         self._settle_time = settle  # D of orders.md
@@ -241,9 +252,10 @@ class Orders:
         adoption = None
         if name not in self._orders:
             adoption = self._adopt(row, name, now)
-            if adoption is None:
-                self.strangers.disown(row)
-                return None
+            if adoption is None or adoption.why == "other_instance":
+                self.strangers.disown(row)  # never cancelled or counted by us (orders.md 25)
+                return adoption
+            self._store(adoption.order)
         self._link(row.id, name, now, out)
         self._apply(row, name, now, out)
         return adoption
@@ -388,7 +400,7 @@ class Orders:
         if parsed.epoch == self._epoch:
             why = "late" if parsed.generation <= self._generations.get(parsed.slot, -1) else "stale_journal"
         else:
-            why = "older_epoch" if row.created_at * SECOND < self._began else "other_instance"
+            why = "older_epoch" if self._left_behind(row) else "other_instance"
         self._generations[parsed.slot] = max(parsed.generation, self._generations.get(parsed.slot, -1))
         order = Order(
             client_id=name,
@@ -406,8 +418,13 @@ class Orders:
             filled_lots=self._ledger.filled_lots(name),
             reason=f"adopted: {why}",
         )
-        self._store(order)
         return Adoption(order, why)
+
+    def _left_behind(self, row: OrderRow) -> bool:
+        """Whether an order of another epoch is what an earlier life left, and not another instance at work."""
+        if row.created_at * SECOND >= self._began:
+            return False
+        return self._take_over or max(row.created_at, row.updated_at) * SECOND < self._began - ACTIVE_WITHIN
 
     def _link(self, order_id: int, name: str, now: int, out: Effects) -> None:
         """Add a venue id to an order. A second one is a copy: counted, cancelled, and said aloud."""

@@ -68,6 +68,7 @@ class Options(Struct, frozen=True, kw_only=True):
 
     once: bool = False
     live: bool = False
+    take_over: bool = False
     view: View = "none"
     ask: Callable[[str], str] | None = None
     """Asks a person for the passphrase of a stored key; None where there is nobody to ask."""
@@ -375,7 +376,7 @@ async def _learn(spec: RunSpec, site: Site, rest: Rest, clock: Clock, bucket: Bu
 
 def _settings(spec: RunSpec, options: Options, site: Site) -> Settings:
     tag = account_tag(site.fingerprint, spec.settings.name)
-    return structs.replace(spec.settings, tag=tag, once=options.once)
+    return structs.replace(spec.settings, tag=tag, once=options.once, take_over=options.take_over)
 
 
 def _run_id(now: int, dice: random.Random) -> str:

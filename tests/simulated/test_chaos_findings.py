@@ -9,7 +9,6 @@ from runner.run.chaos.play import play
 RULE_11 = pytest.mark.xfail(
     strict=True, reason="a client id that is cut may be another order's whole id (orders.md 11)"
 )
-RULE_25 = pytest.mark.xfail(strict=True, reason="the stop cancels the other instance's orders too (orders.md 25)")
 
 
 @pytest.mark.slow
@@ -17,8 +16,8 @@ RULE_25 = pytest.mark.xfail(strict=True, reason="the stop cancels the other inst
     ("seed", "minutes"),
     [
         pytest.param(356, 5, marks=RULE_11, id="a cut client id books a fill on an older order of the slot"),
-        pytest.param(54, 4, marks=RULE_25, id="a second host with a journal of its own starts while we run"),
-        pytest.param(84, 4, marks=RULE_25, id="a second host after a rollback"),
+        pytest.param(54, 4, id="a second host with a journal of its own starts while we run"),
+        pytest.param(84, 4, id="a second host after a rollback"),
     ],
 )
 def test_a_seed_that_found_something(seed: int, minutes: float) -> None:
