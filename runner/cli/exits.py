@@ -19,7 +19,7 @@ class Exit(enum.IntEnum):
     CREDENTIALS = 4, "Keys are missing, wrong, or not allowed to do this."
     UNREACHABLE = 5, "The venue cannot be reached; trying again may help."
     RISK = 6, "A risk limit has latched: look before starting again."
-    UNPROVEN = 7, "Orders whose fate is not proven, or a damaged journal: look at the venue and start again."
+    UNPROVEN = 7, "Orders whose fate is not proven: run `runner settle`. Or a damaged journal."
     LOCKED = 8, "Another instance is running this strategy on this account."
     NOTHING = 9, "There was nothing to do (--once --exit-nothing)."
     NOT_RUNNING = 10, "No such run is going on."

@@ -51,6 +51,26 @@ class Step(Struct, frozen=True):
     reason: str
 
 
+class Record(Struct, frozen=True):
+    """One thing that was noted about an order: `noun.verb` and its facts."""
+
+    run: str | None
+    event: int
+    time: int
+    what: str
+    facts: dict[str, Any]
+
+
+class RunRecord(Struct, frozen=True):
+    """A run as it stands in the journal. Without `ended` it goes on, or it died."""
+
+    id: str
+    started: int
+    facts: dict[str, Any]
+    ended: int | None
+    outcome: dict[str, Any] | None
+
+
 class _Entry(Struct, frozen=True):
     number: int
     time: int
@@ -139,6 +159,45 @@ class Journal:
             Step(run, event, time, OrderState(state), executed, filled, reason)
             for run, event, time, state, executed, filled, reason in rows
         )
+
+    def notes(self, client_id: str) -> tuple[Record, ...]:
+        """Everything that was noted about one order, oldest first."""
+        with self._reading() as query:
+            rows = query(sql.NOTES_OF, (client_id,)).fetchall()
+        return tuple(
+            Record(run, event, time, what, msgspec.json.decode(facts)) for run, event, time, what, facts in rows
+        )
+
+    def decision(self, run: str | None, event: int) -> dict[str, Any] | None:
+        """What the tick of an event saw and decided; None where that was not kept."""
+        with self._reading() as query:
+            row = query(sql.DECISION_NOTE, (run, event)).fetchone()
+        return None if row is None else msgspec.json.decode(row[0], type=dict)
+
+    def fills_of(self, client_id: str) -> tuple[Fill, ...]:
+        """In the order learnt."""
+        with self._reading() as query:
+            return _decoded(_FILL, query(sql.FILLS_OF, (client_id,)))
+
+    def last_run(self) -> RunRecord | None:
+        """The newest run; None where none has begun yet."""
+        with self._reading() as query:
+            row = query(sql.LAST_RUN).fetchone()
+        if row is None:
+            return None
+        run, started, facts, ended, outcome = row
+        return RunRecord(run, started, msgspec.json.decode(facts), ended, outcome and msgspec.json.decode(outcome))
+
+    def last_decision(self) -> tuple[int, str] | None:
+        """When the strategy last changed something, and why."""
+        with self._reading() as query:
+            row = query(sql.LAST_DECISION).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def grids(self) -> dict[str, tuple[int, int]]:
+        """Price and quantity decimals by symbol."""
+        with self._reading() as query:
+            return {symbol: (price, amount) for symbol, price, amount in query(sql.MARKETS)}
 
     # Writing ----------------------------------------------------------------------------------------------
 

@@ -128,10 +128,14 @@ def _still_there(path: Path, descriptor: int) -> bool:
     return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
 
+def boot_id() -> str:
+    """Of this machine since it was started; a process number means nothing under another one. Empty but on Linux."""
+    return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
+
+
 def _write_note(descriptor: int, now: int) -> None:
-    boot_id = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
     started = datetime.fromtimestamp(now // 1_000_000_000, UTC).isoformat()
-    note = msgspec.json.encode(Holder(os.getpid(), socket.gethostname(), boot_id, started))
+    note = msgspec.json.encode(Holder(os.getpid(), socket.gethostname(), boot_id(), started))
     with contextlib.suppress(OSError):  # a full disk costs the note, not the lock
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, note + b"\n", 0)

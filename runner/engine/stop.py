@@ -16,6 +16,7 @@ EXIT_CLEAN, EXIT_ERROR, EXIT_UNPROVEN = 0, 1, 7
 
 STOP_WITHIN = 20 * SECOND
 STOP_PER_CANCEL = SECOND
+SETTLE_WITHIN = 600 * SECOND  # nobody waits for `runner settle` but the one who asked for it
 LISTINGS_APART = 2 * SECOND
 STOP_AFTER_DOUBT = 10 * SECOND
 
@@ -94,6 +95,8 @@ class Stop:
             account.watch.want("trades", now)
 
     def _deadline(self, account: Account, offset: int) -> int:
+        if self.by == "settle":
+            return self._since + SETTLE_WITHIN
         deadline = self._since + STOP_WITHIN + self._cancels * STOP_PER_CANCEL
         if account.doubt_until - offset > self._since:
             return deadline + account.longest_doubt + STOP_AFTER_DOUBT
@@ -107,8 +110,8 @@ class Stop:
         left = ", ".join(f"{order.client_id} ({order.state.value})" for order in account.orders.live())
         self.exit_code = EXIT_UNPROVEN
         if left:
-            self.reason += f"; not proven gone: {left}. The next run of this file takes them over; until then look "
-            self.reason += "at the venue yourself"
+            self.reason += f"; not proven gone: {left}. runner settle finishes this, and so does "
+            self.reason += "the next run of this file"
         else:
             self.reason += (
                 "; the venue did not confirm in time that nothing is left: look there, or run this file again"

@@ -233,7 +233,7 @@ class JournalFailed(Struct, frozen=True, tag=True):
 
 
 class StopRequested(Struct, frozen=True, tag=True):
-    """`by`: `signal`, `time` (run.for), `command`, `error`; `exit_code` is how the run should end if all is well.
+    """`by`: `signal`, `time` (run.for), `settle`, `error`; `exit_code` is how the run should end if all is well.
 
     `reason` is a sentence for the user where `by` alone does not say what is wrong.
     """

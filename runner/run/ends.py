@@ -3,6 +3,7 @@
 from runner.altmarkets.errors import FixRequest, OutcomeUnknown, RetryLater, StopTrading, VenueError
 
 EXIT_USAGE, EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_UNREACHABLE, EXIT_UNPROVEN, EXIT_ANOTHER = 2, 3, 4, 5, 7, 8
+EXIT_NOT_RUNNING = 10
 
 
 class CannotRun(Exception):

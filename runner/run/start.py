@@ -69,6 +69,8 @@ class Options(Struct, frozen=True, kw_only=True):
     once: bool = False
     live: bool = False
     take_over: bool = False
+    settle: bool = False
+    """Nothing is placed: look-ups and cancels only, until nothing of ours is unproven."""
     view: View = "none"
     ask: Callable[[str], str] | None = None
     """Asks a person for the passphrase of a stored key; None where there is nobody to ask."""
@@ -128,6 +130,8 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], 
             ClockRead(known.offset, known.uncertainty),
             NonceWindowProbed(probed),
         ]
+        if options.settle:
+            begin.append(StopRequested("settle"))
         parts = _Parts(site, rest, known, settings, journal, bucket, engine, audit, clock, machine)
         return await _trade(parts, begin, spec.run_for, options.view)
 

@@ -1,0 +1,140 @@
+"""Why an order was placed and what became of it: the chain from the book to the fills, from journal rows."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from runner.model.order import Fill, Order, OrderState
+
+Grids = Mapping[str, tuple[int, int]]
+"""Price and quantity decimals by symbol."""
+
+
+class Step(Protocol):
+    """One change of an order in the journal."""
+
+    @property
+    def run(self) -> str | None: ...
+    @property
+    def event(self) -> int: ...
+    @property
+    def time(self) -> int: ...
+    @property
+    def state(self) -> OrderState: ...
+    @property
+    def executed_lots(self) -> int: ...
+    @property
+    def filled_lots(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+
+
+class Noted(Protocol):
+    """One note about an order in the journal."""
+
+    @property
+    def run(self) -> str | None: ...
+    @property
+    def event(self) -> int: ...
+    @property
+    def time(self) -> int: ...
+    @property
+    def what(self) -> str: ...
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+
+
+class Line(Struct, frozen=True):
+    """`time` is UTC ns; `event` is the number of the event in the run `run`."""
+
+    time: int
+    run: str | None
+    event: int
+    what: str
+
+    def text(self) -> str:
+        moment = datetime.fromtimestamp(self.time // 1_000_000_000, UTC)
+        return f"{moment:%Y-%m-%d %H:%M:%S}.{self.time // 1_000_000 % 1000:03d}  {self.what}"
+
+
+_MEANING = {
+    OrderState.INTENDED: "written down, not sent yet",
+    OrderState.SENT: "signed and sent",
+    OrderState.ACCEPTED: "the exchange has recorded it (pending)",
+    OrderState.OPEN: "in the book",
+    OrderState.UNKNOWN: "no clear answer: it may exist, and counts in full until it is found or proven absent",
+    OrderState.CANCELLING: "a cancel was sent",
+    OrderState.FILLED: "all of it has traded",
+    OrderState.CANCELLED: "it is out of the book",
+    OrderState.REJECTED: "refused, it never existed",
+    OrderState.ABSENT: "proven absent: the exchange had ceased to be able to create it",
+}
+
+
+def explained(
+    order: Order,
+    steps: Iterable[Step],
+    decision: Mapping[str, Any] | None,
+    notes: Iterable[Noted],
+    fills: Iterable[Fill],
+    grids: Grids,
+) -> tuple[Line, ...]:
+    """Everything known of one order, oldest first."""
+    steps = tuple(steps)
+    lines = [_intended(order, steps, decision, grids)]
+    before = OrderState.INTENDED
+    for step in steps:
+        if step.state is not before:
+            lines.append(Line(step.time, step.run, step.event, _stepped(order, step, grids)))
+        before = step.state
+    lines += [Line(fill.time, None, 0, _filled(fill, grids)) for fill in fills]
+    lines += [Line(note.time, note.run, note.event, _noted(note)) for note in notes if note.what not in _TOLD_ELSEWHERE]
+    return tuple(sorted(lines, key=lambda line: line.time))
+
+
+_TOLD_ELSEWHERE = frozenset({"fill.booked", "order.unknown", *(f"order.{state.value}" for state in OrderState)})
+
+
+def _intended(order: Order, steps: tuple[Step, ...], decision: Mapping[str, Any] | None, grids: Grids) -> Line:
+    price = "at the market" if order.ticks is None else f"at {_price(order.market, order.ticks, grids)}"
+    what = f"{order.side.value} {_quantity(order.market, order.lots, grids)} {order.market} {price}, slot {order.slot}"
+    reason = steps[0].reason if steps else order.reason
+    saw = ""
+    if decision is not None:
+        saw = f"; best bid {decision.get('bid')}, best ask {decision.get('ask')}, position {decision.get('position')}"
+    run = steps[0].run if steps else None
+    names = f", {order.client_id}" + (f", at the exchange {_ids(order)}" if order.venue_ids else "")
+    return Line(order.created, run, order.event, f"{what}: {reason}{saw}{names}")
+
+
+def _stepped(order: Order, step: Step, grids: Grids) -> str:
+    done = step.state.terminal or step.state is OrderState.UNKNOWN
+    why = f" ({step.reason})" if done and step.reason else ""
+    filled = f", {_quantity(order.market, step.filled_lots, grids)} filled" if step.filled_lots else ""
+    return f"{step.state.value}: {_MEANING[step.state]}{why}{filled}"
+
+
+def _filled(fill: Fill, grids: Grids) -> str:
+    quantity, price = _quantity(fill.market, fill.lots, grids), _price(fill.market, fill.ticks, grids)
+    fee = f"{fill.fee:f} {fill.fee_currency}" + ("" if fill.fee_final else " (provisional)")
+    return f"fill {fill.trade_id}: {quantity} at {price} as {fill.role.value}, fee {fee}"
+
+
+def _noted(note: Noted) -> str:
+    facts = ", ".join(f"{name} {value}" for name, value in note.facts.items())
+    return f"{note.what}: {facts}" if facts else note.what
+
+
+def _ids(order: Order) -> str:
+    return " and ".join(map(str, order.venue_ids))
+
+
+def _price(symbol: str, ticks: int, grids: Grids) -> str:
+    return f"{Decimal(ticks).scaleb(-grids[symbol][0]):f}" if symbol in grids else f"{ticks} ticks"
+
+
+def _quantity(symbol: str, lots: int, grids: Grids) -> str:
+    return f"{(Decimal(lots).scaleb(-grids[symbol][1])).normalize():f}" if symbol in grids else f"{lots} lots"

@@ -1,0 +1,68 @@
+"""Where the journal of a strategy file is, found without asking the exchange."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from runner.config.spec import Altmarkets, Deployment, RunSpec
+from runner.edge.places import JOURNAL_FILE, state_folder, state_root
+from runner.edge.secrets import CredentialsProblem
+from runner.run.ends import EXIT_NOT_RUNNING, EXIT_UNREACHABLE, EXIT_USAGE, CannotRun
+from runner.run.keys import find_key
+
+Environment = Mapping[str, str]
+
+
+def folder_of(spec: RunSpec, environment: Environment, ask: Callable[[str], str] | None = None) -> Path:
+    """The folder of a file's journal; of the embedded sandbox that of the newest run of this name.
+
+    The account is known by its key. Without the key (another shell, another user's cron) the only journal of that name
+    will do. Raises CannotRun: 10 where nothing of that name has ever run, 2 where several accounts have it.
+    """
+    venue = spec.connector.venue
+    if isinstance(venue, Altmarkets):
+        raise CannotRun(EXIT_UNREACHABLE, f"{spec.file}: no run was ever possible there; name a venue")
+    if isinstance(venue, Deployment):
+        found = _of_account(spec, venue, environment, ask)
+    else:
+        found = _of_sandbox(spec, environment)
+    if found is None:
+        raise CannotRun(EXIT_NOT_RUNNING, f"{spec.file}: no run of {spec.settings.name} has left a journal here")
+    return found
+
+
+def _of_account(
+    spec: RunSpec, venue: Deployment, environment: Environment, ask: Callable[[str], str] | None
+) -> Path | None:
+    name = spec.settings.name
+    try:
+        key = find_key(spec.connector.credentials, venue.rest_url, environment, account=spec.connector.account, ask=ask)
+    except CredentialsProblem:
+        key = None
+    if key is not None:
+        folder = state_folder(environment, key.account, name)
+        return folder if (folder / JOURNAL_FILE).exists() else None
+    # The names of accounts are escaped as the names of strategies are: any one will do to learn this one's.
+    accounts = sorted((state_root(environment) / "accounts").glob(f"*/{state_folder(environment, 'x', name).name}"))
+    folders = [folder for folder in accounts if (folder / JOURNAL_FILE).exists()]
+    if len(folders) > 1:
+        raise CannotRun(
+            EXIT_USAGE,
+            f"{spec.file}: {len(folders)} accounts have a journal of {name}; export the API key of the one that is "
+            "meant, or name it with connector.account",
+        )
+    return folders[0] if folders else None
+
+
+def _of_sandbox(spec: RunSpec, environment: Environment) -> Path | None:
+    """Every run on the embedded sandbox has a folder of its own, and its name sorts by time."""
+    from runner.edge.journal import Journal  # heavy, and only here
+    from runner.edge.journal_file import JournalUnusable
+
+    for folder in sorted((state_root(environment) / "sandbox").glob("*"), reverse=True):
+        try:
+            with Journal.read_only(folder / JOURNAL_FILE) as journal:
+                if journal.name == spec.settings.name:
+                    return folder
+        except JournalUnusable:
+            continue
+    return None

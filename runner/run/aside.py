@@ -1,0 +1,241 @@
+"""Beside a run: is it there, stop it, what became of an order, and the human's word. All but the stop is offline."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct, structs
+
+from runner.config.spec import RunSpec
+from runner.edge.journal import Journal, JournalError
+from runner.edge.journal_file import JournalUnusable
+from runner.edge.lock import AnotherInstance, Holder, Lock, boot_id, holder, is_held
+from runner.edge.places import JOURNAL_FILE, LOCK_FILE
+from runner.model.command import Note, OrderChanged
+from runner.model.ids import parse_client_id
+from runner.model.order import Fill, Order, OrderState
+from runner.model.settings import SECOND
+from runner.report.account import utc
+from runner.report.explain import Line, explained
+from runner.run.archive import folder_of
+from runner.run.ends import EXIT_ANOTHER, EXIT_NOT_RUNNING, EXIT_UNPROVEN, EXIT_USAGE, CannotRun
+
+POLL_S = 0.1
+Word = Literal["absent", "filled", "cancelled"]
+
+
+class Standing(Struct, frozen=True):
+    """A run as its lock and journal tell. `exit_code` is None while it goes on, and where it died."""
+
+    name: str
+    running: bool
+    pid: int | None
+    run: str | None
+    started: str | None
+    ended: str | None
+    exit_code: int | None
+    reason: str
+    open_orders: int
+    unknown_orders: int
+    fills: int
+    position: dict[str, str]
+
+    def facts(self) -> dict[str, Any]:
+        return structs.asdict(self)
+
+    def text(self) -> str:
+        """For a person."""
+        how = f"running, process {self.pid}, since {self.started}" if self.running else self._rest()
+        rows = [
+            (self.name, how),
+            ("run", self.run or "none yet"),
+            ("reason", self.reason or "none yet"),
+            (
+                "orders",
+                f"{self.open_orders} open, {self.unknown_orders} of them of unknown fate",
+            ),
+            ("fills", str(self.fills)),
+            ("position", ", ".join(f"{amount} {currency}" for currency, amount in self.position.items()) or "none"),
+        ]
+        width = max(len(label) for label, _ in rows)
+        return "\n".join(f"{label:<{width}}  {value}" for label, value in rows)
+
+    def _rest(self) -> str:
+        if self.run is None:
+            return "not running; no run has begun"
+        if self.exit_code is None:
+            return "not running; the last run died without a word, the next start looks for its orders"
+        return f"not running; ended {self.ended} with exit code {self.exit_code}"
+
+
+def standing(spec: RunSpec, environment: Mapping[str, str]) -> Standing:
+    """Raises CannotRun if there is no journal, or none that can be read."""
+    folder = folder_of(spec, environment)
+    with _reading(folder) as journal:
+        last, decided = journal.last_run(), journal.last_decision()
+        orders = journal.restore().orders
+        fills = journal.fills()
+        grids = journal.grids()
+    running = is_held(folder / LOCK_FILE)
+    who = holder(folder / LOCK_FILE) if running else None
+    alive = [order for order in orders if not order.state.terminal]
+    outcome = (last.outcome if last is not None and last.ended is not None else None) or {}
+    return Standing(
+        name=spec.settings.name,
+        running=running,
+        pid=None if who is None else who.pid,
+        run=None if last is None else last.id,
+        started=None if last is None else utc(last.started // SECOND),
+        ended=None if last is None or last.ended is None else utc(last.ended // SECOND),
+        exit_code=None if running else outcome.get("exit_code"),
+        reason=outcome.get("reason", "") if not running else ("" if decided is None else decided[1]),
+        open_orders=len(alive),
+        unknown_orders=sum(order.state is OrderState.UNKNOWN for order in alive),
+        fills=len(fills),
+        position=_position(fills, grids, spec),
+    )
+
+
+def stop(spec: RunSpec, environment: Mapping[str, str], within_s: float, told: Callable[[str], None]) -> int:
+    """Ask the running instance to stop, and wait until it has; the exit code is the one it ended with.
+
+    Raises CannotRun: 10 if none is running, 8 if it runs on another host, 7 if it has not ended in time.
+    """
+    folder = folder_of(spec, environment)
+    path = folder / LOCK_FILE
+    who = holder(path)
+    if who is None:
+        if is_held(path):
+            raise CannotRun(EXIT_ANOTHER, f"{path} is held by a process that has not said who it is")
+        raise CannotRun(EXIT_NOT_RUNNING, f"{spec.settings.name} is not running")
+    if who.boot_id != boot_id():
+        raise CannotRun(EXIT_ANOTHER, f"{spec.settings.name} runs on {who.host} (process {who.pid}): stop it there")
+    _signal(who)
+    told(f"asked process {who.pid} to stop; it cancels and waits for the exchange to confirm")
+    give_up_at = time.monotonic() + within_s
+    while is_held(path):
+        if time.monotonic() >= give_up_at:
+            raise CannotRun(
+                EXIT_UNPROVEN, f"process {who.pid} has not ended within {within_s:g} s; it goes on stopping"
+            )
+        time.sleep(POLL_S)
+    with _reading(folder) as journal:
+        last = journal.last_run()
+    if last is None or last.outcome is None:
+        raise CannotRun(EXIT_UNPROVEN, f"process {who.pid} is gone without a last word: run runner settle")
+    return int(last.outcome.get("exit_code", EXIT_UNPROVEN))
+
+
+def explain(spec: RunSpec, environment: Mapping[str, str], which: str) -> tuple[Line, ...]:
+    """The story of one order, from the journal alone. `which`: client id, number at the exchange, or slot (newest)."""
+    with _reading(folder_of(spec, environment)) as journal:
+        order = _order(journal, which)
+        facts = journal.history(order.client_id)
+        decision = journal.decision(facts[0].run, order.event) if facts else None
+        notes = journal.notes(order.client_id)
+        return explained(order, facts, decision, notes, journal.fills_of(order.client_id), journal.grids())
+
+
+class Resolved(Struct, frozen=True):
+    """The order as the human left it, and what that means for the books."""
+
+    order: Order
+    consequence: str
+
+
+def resolve(spec: RunSpec, environment: Mapping[str, str], which: str, word: Word, reason: str) -> Resolved:
+    """Write down a human's word about an order whose fate is not proven (orders.md 26).
+
+    Raises CannotRun: 8 while a run is at work, 2 for an order that is not unproven.
+    """
+    folder = folder_of(spec, environment)
+    now = time.time_ns()
+    try:
+        with Lock.acquire(folder / LOCK_FILE, now=now), _writing(folder, now) as journal:
+            order = _order(journal, which)
+            if order.state.terminal:
+                told = f"{order.client_id} is {order.state.value} ({order.reason})"
+                raise CannotRun(EXIT_USAGE, f"{told}: there is nothing to resolve")
+            said = f"a human says so: {reason}"
+            # Without its numbers: whatever the exchange shows under its name from now on is news, not an old story.
+            ended = structs.replace(order, state=OrderState(word), changed=now, reason=said, venue_ids=())
+            facts: dict[str, str | int | float | None] = {"was": order.state.value, "as": word, "reason": reason}
+            journal.begin_run(f"resolve-{now}", now, {"command": "resolve", "pid": os.getpid(), "file": spec.file})
+            note = Note("order.resolved", "warning", order.market, order.client_id, facts)
+            journal.commit(0, now, [OrderChanged(ended)], [note])
+            journal.end_run(now, {"exit_code": 0, "stopped_by": "resolve", "reason": reason})
+    except AnotherInstance as error:
+        raise CannotRun(EXIT_ANOTHER, str(error)) from error
+    except (JournalError, JournalUnusable) as error:
+        raise CannotRun(EXIT_UNPROVEN, str(error)) from error
+    return Resolved(ended, _consequence(ended))
+
+
+def _consequence(order: Order) -> str:
+    missing = order.lots * max(1, len(order.venue_ids)) - order.filled_lots
+    if order.state is OrderState.FILLED and missing:
+        return (
+            "its trades are not in the books: the position lacks them until the exchange tells of them; if it never "
+            "does, set run.initial_position"
+        )
+    return "its slot is free; should it turn up at the exchange after all, it is counted and cancelled"
+
+
+# Inside ---------------------------------------------------------------------------------------------------
+
+
+def _reading(folder: Path) -> Journal:
+    try:
+        return Journal.read_only(folder / JOURNAL_FILE)
+    except JournalUnusable as error:
+        raise CannotRun(EXIT_UNPROVEN, str(error)) from error
+
+
+def _writing(folder: Path, now: int) -> Journal:
+    with _reading(folder) as known:
+        name, tag = known.name, known.tag
+    return Journal.open(folder / JOURNAL_FILE, now=now, name=name, tag=tag)
+
+
+def _order(journal: Journal, which: str) -> Order:
+    orders = journal.orders()
+    if which.isascii() and which.isdigit():
+        found = [order for order in orders if int(which) in order.venue_ids]
+    elif parse_client_id(which.upper()) is not None:
+        found = [order for order in orders if order.client_id == which.upper()]
+    else:
+        found = [order for order in orders if order.slot == which][-1:]
+    if not found:
+        slots = ", ".join(sorted({order.slot for order in orders})) or "none"
+        raise CannotRun(
+            EXIT_USAGE,
+            f"no order {which} in {journal.path}: name a client order id, the exchange's number, or a slot ({slots})",
+        )
+    return found[-1]
+
+
+def _signal(who: Holder) -> None:
+    try:
+        os.kill(who.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return  # it ended at this very moment
+    except PermissionError as error:
+        raise CannotRun(EXIT_ANOTHER, f"process {who.pid} belongs to another user: stop it as that user") from error
+
+
+def _position(fills: tuple[Fill, ...], grids: Mapping[str, tuple[int, int]], spec: RunSpec) -> dict[str, str]:
+    """Base currencies: initial position and own fills, net of fees taken in base."""
+    held: dict[str, Decimal] = dict(spec.settings.initial_position)
+    for fill in fills:
+        base = fill.market.split("-")[0]
+        if fill.market not in grids:
+            continue
+        quantity = Decimal(fill.lots).scaleb(-grids[fill.market][1])
+        held[base] = held.get(base, Decimal(0)) + fill.side.sign * quantity
+        if fill.fee_currency == base:
+            held[base] -= fill.fee
+    return {currency: f"{amount.normalize():f}" for currency, amount in held.items()}

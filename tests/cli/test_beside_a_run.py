@@ -1,0 +1,151 @@
+"""The commands beside a run: status, stop, settle, explain, resolve, with real processes on a `runner sandbox`."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from loopback.line import strategy_text
+from loopback.process import ended, open_orders, running, until
+
+from benchmarks.peer import Opened, sandbox
+from runner.cli.main import group
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[Opened]:
+    with sandbox() as (found, _):
+        yield found
+
+
+class Desk:
+    """A user with a strategy file of far quotes, whose four orders nobody trades with."""
+
+    def __init__(self, folder: Path, opened: Opened, name: str) -> None:
+        self.state, self.opened = folder / "state", opened
+        self.file = folder / "line.yml"
+        text = strategy_text(opened.connector).replace("5bps", "2%").replace("name: line", f"name: {name}")
+        self.file.write_text(text)
+
+    def run(self, *words: str, **environment: str | None) -> Result:
+        shutil.rmtree(self.state / "budget", ignore_errors=True)  # of its own for each, or it waits for the last one's
+        settings = {"RUNNER_STATE_DIR": str(self.state), **self.opened.environment} | environment
+        return CliRunner().invoke(group, words, env=settings)
+
+    def killed_at_work(self) -> dict[int, dict[str, Any]]:
+        """A run that dies with four orders in the book."""
+        with running(self.file, state=self.state, opened=self.opened) as process:
+            until(lambda: len(open_orders(self.opened)) == 4, while_alive=process)
+            until(lambda: json.loads(self.run("status", str(self.file), "--json").stdout)["open_orders"] == 4)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        return open_orders(self.opened)
+
+    def journal(self) -> Path:
+        (found,) = self.state.glob("accounts/*/*/journal.sqlite3")
+        return found
+
+
+@pytest.fixture
+def desk(tmp_path: Path, opened: Opened, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    here = Desk(tmp_path, opened, f"aside-{abs(hash(request.node.name)) % 10**6}")
+    yield here
+    here.run("cancel", "--mine", str(here.file))
+    assert open_orders(opened) == {}
+
+
+def test_status_and_stop_of_a_run(desk: Desk) -> None:
+    file = str(desk.file)
+    nothing = desk.run("status", file)
+    assert (nothing.exit_code, "no run of" in nothing.stderr) == (10, True)
+    with running(file, state=desk.state, opened=desk.opened) as process:
+        until(lambda: len(open_orders(desk.opened)) == 4, while_alive=process)
+        status = desk.run("status", file, "--json")
+        facts = json.loads(status.stdout)
+        assert (status.exit_code, facts["running"], facts["pid"]) == (0, True, process.pid)
+        refused = desk.run("settle", file)
+        assert (refused.exit_code, "another instance is at work" in refused.stderr) == (8, True)
+        stopped = desk.run("stop", file)
+        assert (stopped.exit_code, ended(process)[0]) == (0, 0), stopped.stderr
+    assert open_orders(desk.opened) == {}
+    after = desk.run("status", file, "--json")
+    facts = json.loads(after.stdout)
+    assert (after.exit_code, facts["running"], facts["exit_code"], facts["open_orders"]) == (10, False, 0, 0)
+    assert desk.run("stop", file).exit_code == 10
+
+
+def test_settle_finishes_what_a_dead_run_left_and_places_nothing(desk: Desk) -> None:
+    left = desk.killed_at_work()
+    assert len(left) == 4
+    done = desk.run("settle", str(desk.file), "--json")
+    assert done.exit_code == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["left"] == 0
+    assert {row["was"] for row in facts["orders"]} <= {"accepted", "open"}
+    assert [row["is"] for row in facts["orders"]] == ["cancelled"] * 4
+    assert open_orders(desk.opened) == {}
+    with sqlite3.connect(desk.journal()) as journal:
+        assert journal.execute("SELECT count(*) FROM orders").fetchone() == (4,)
+    again = desk.run("settle", str(desk.file))
+    assert (again.exit_code, again.stdout) == (0, "nothing was unproven\n")
+
+
+def test_explain_tells_the_whole_story_without_keys(desk: Desk) -> None:
+    desk.killed_at_work()
+    desk.run("settle", str(desk.file))
+    no_keys = dict.fromkeys(desk.opened.environment)
+    told = desk.run("explain", "bid-1", str(desk.file), **no_keys)
+    assert told.exit_code == 0, told.stderr
+    lines = told.stdout.splitlines()
+    for part in ("buy 500 ROGER-BTC at", "best bid", "position 0", "new quotes: mid"):
+        assert part in lines[0], lines[0]
+    assert [line.split("  ")[1].split(":")[0] for line in lines[1:]] == [
+        *("sent", "accepted", "open", "cancelling", "cancelled"),
+    ]
+    as_facts = json.loads(desk.run("explain", "bid-1", str(desk.file), "--json").stdout)
+    assert [one["what"] for one in as_facts] == [line.split("  ", 1)[1] for line in lines]
+    unknown = desk.run("explain", "nope", str(desk.file))
+    assert (unknown.exit_code, "ask-1, ask-2, bid-1, bid-2" in unknown.stderr) == (2, True)
+
+
+def test_resolve_takes_a_humans_word_and_believes_the_exchange_later(desk: Desk) -> None:
+    left = desk.killed_at_work()
+    file, name = str(desk.file), next(row["client_id"] for row in left.values() if "-BID-1-" in row["client_id"])
+    assert desk.run("resolve", name, file, "--as", "absent").exit_code == 2  # how do you know?
+    done = desk.run("resolve", name, file, "--as", "absent", "--reason", "I looked", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["state"] == "absent"
+    twice = desk.run("resolve", name, file, "--as", "filled", "--reason", "no, like this")
+    assert (twice.exit_code, "nothing to resolve" in twice.stderr) == (2, True)
+    # It was wrong: the order is in the book. The next look finds it, and it is cancelled.
+    settled = desk.run("settle", file, "--json")
+    assert settled.exit_code == 0, settled.stderr
+    assert open_orders(desk.opened) == {}
+    story = desk.run("explain", name, file).stdout
+    assert "a human says so: I looked" in story
+    assert ", as absent, reason I looked" in story
+    assert story.splitlines()[-1].split("  ")[1].startswith("cancelled")
+
+
+def test_a_run_at_work_is_not_resolved_beside(desk: Desk) -> None:
+    with running(desk.file, state=desk.state, opened=desk.opened) as process:
+        until(lambda: len(open_orders(desk.opened)) == 4, while_alive=process)
+        refused = desk.run("resolve", "bid-1", str(desk.file), "--as", "absent", "--reason", "x")
+        assert (refused.exit_code, "another instance is at work" in refused.stderr) == (8, True)
+        os.kill(process.pid, signal.SIGTERM)
+        assert ended(process)[0] == 0
+
+
+def test_the_embedded_sandbox_has_nothing_to_settle(tmp_path: Path) -> None:
+    file = tmp_path / "line.yml"
+    file.write_text(strategy_text())
+    refused = CliRunner().invoke(group, ["settle", str(file)], env={"RUNNER_STATE_DIR": str(tmp_path)})
+    assert (refused.exit_code, "ends with its run" in refused.stderr) == (2, True)
