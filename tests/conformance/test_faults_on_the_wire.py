@@ -10,7 +10,7 @@ import anyio
 import httpx
 import pytest
 from plain_client import Peers, Stream, peers
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from runner.model.settings import MILLISECOND
 from runner.simulation.exchange import Behaviour
@@ -395,6 +395,43 @@ async def test_sockets_are_cut_without_goodbye(venue: Peers, name: str) -> None:
     async with venue.me.stream("rogerbtc.ob-inc", public=True) as stream:
         # A stream server that has just begun has no snapshot yet.
         assert len(await stream.until("success")) == (1 if name == "stream_restart" else 2)
+
+
+@pytest.mark.parametrize("endpoint", ["public", "private"])
+async def test_a_handshake_that_is_refused(venue: Peers, endpoint: str) -> None:
+    await venue.fault("handshake", "502", times=1)
+    with pytest.raises(InvalidStatus) as refused:
+        async with venue.me.stream("order", public=endpoint == "public"):
+            pass
+    assert refused.value.response.status_code == 502
+    assert refused.value.response.body.startswith(b"<html>")
+    async with venue.me.stream("order", public=endpoint == "public") as stream:
+        await stream.next()
+
+
+async def test_a_handshake_that_is_none(venue: Peers) -> None:
+    await venue.fault("handshake", "garbage", times=1)
+    with pytest.raises(InvalidMessage):
+        async with venue.me.stream("order"):
+            pass
+    await venue.fault("handshake", "hang", times=1)
+    with anyio.move_on_after(0.2) as patience:
+        async with venue.me.stream("order"):
+            pass
+    assert patience.cancelled_caught
+    assert await venue.me.get("/public/timestamp"), "requests are answered as ever"
+    async with venue.me.stream("order") as stream:
+        await stream.next()
+
+
+async def test_a_socket_that_is_cut_behind_its_handshake(venue: Peers) -> None:
+    await venue.fault("handshake", "cut", times=1)
+    async with venue.me.stream("rogerbtc.ob-inc", public=True) as stream:
+        with pytest.raises(ConnectionClosed) as closed:
+            await stream.next()
+    assert closed.value.rcvd is None
+    async with venue.me.stream("rogerbtc.ob-inc", public=True) as stream:
+        await stream.next()
 
 
 async def test_a_line_that_is_half_open(venue: Peers) -> None:
