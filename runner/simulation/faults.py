@@ -218,6 +218,8 @@ _CATALOGUE = (
     _moment("deposit", "amount currency", "100 USDT", _amount, "Somebody deposits; a negative amount is a withdrawal."),
     _moment("fees", "maker/taker", "0.001/0.002", _fees, "Orders from now on pay these fees, in every market."),
     _moment("disable_market", "market id", "rogerbtc", _name, "A market is disabled; its orders stay live."),
+    _moment("hide_market", "market id", "rogerbtc", _name,
+            "A market is hidden: to a client of 2.5 it is open as ever, to one of an older kind as if disabled."),
     _moment("more_markets", "how many", "150", _count,
             "That many markets are listed, each with a currency of its own, of which every account gets one."),
     _moment("human_order", "order", "buy 100 ROGER-BTC", _order, "A human places an order on the account."),

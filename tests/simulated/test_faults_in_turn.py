@@ -107,6 +107,7 @@ HARDER = (
     "engine_misses,chance=0.2",
     "act_delay=45s,chance=0.1",
     "disable_market=rogerbtc",
+    "hide_market=rogerbtc",
 )
 """Those after which a run may have to say that it needs a human (exit 7)."""
 
