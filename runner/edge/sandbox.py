@@ -153,6 +153,8 @@ class Doors:
 
         def decide() -> Response | None:
             answer = self._call(lambda now: self._server.upgrade(request.target, request.headers, now))
+            if isinstance(answer, Reply) and answer.fate != "send":
+                raise _NoHandshake(answer)
             if isinstance(answer, Reply):
                 return _refusal(answer)
             sessions.append(answer)
@@ -166,9 +168,19 @@ class Doors:
                 await self._serve_session(link, sessions[0])
         except LinkClosed:
             pass  # gone in the middle of the handshake
+        except _NoHandshake as instead:
+            await self._say_instead(stream, instead.reply)
         finally:
             for session in sessions:
                 self._server.disconnect(session)
+
+    async def _say_instead(self, stream: ByteStream, reply: Reply) -> None:
+        if reply.fate == "raw":
+            with suppress(*LOST):
+                await stream.send(reply.body)
+            await hang_up(stream, PATIENCE_S)
+        else:
+            await _say_nothing(stream, until_they_leave=reply.fate == "hang")
 
     async def _serve_session(self, link: Link, session: Session) -> None:
         listener = self._listeners[session] = _Listener(link, session, self._hear)
@@ -179,6 +191,14 @@ class Doors:
 
     def _hear(self, session: Session, text: str) -> None:
         self._call(lambda now: self._server.receive(session, text, now))
+
+
+class _NoHandshake(Exception):
+    """The client gets something that is no answer to its handshake, or nothing."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.fate)
+        self.reply = reply
 
 
 class _Listener:

@@ -118,6 +118,7 @@ class Exchange:
         self.clock_offset = 0
         self.transfers: list[Transfer] = []
         self.accounts = Accounts()
+        self.hidden: set[str] = set()  # ids of markets that trade, and that the venue's own pages do not show
         self.members: dict[int, Member] = {}
         self.keys: dict[str, ApiKey] = {}
         self.feed: deque[FeedEvent] = deque()

@@ -138,6 +138,7 @@ def _name(text: str) -> str:
 
 _ANSWERS = ("cut", "hang", "500", "502", "503", "504", "422", "429", "html", "garbage")
 _REFUSALS = ("403", "429", "471", "500", "502", "503", "504")
+_HANDSHAKES = (*_REFUSALS, "hang", "garbage", "cut")
 
 
 def _about(name: str, on: str, values: str, default: str, read: Callable[[str], Any], says: str) -> Fault:
@@ -199,6 +200,9 @@ _CATALOGUE = (
              "Each private message is held back for a random part of this, so they overtake each other."),
     _lasting("nested_increments", "", "", _nothing, "Changes of a book come as a list of levels, not as one level."),
     _lasting("json_ping", "duration", "20s", _duration, 'Every socket is sent {"ping": …} this often.'),
+    _lasting("handshake", "|".join(_HANDSHAKES), "503", _one_of(*_HANDSHAKES),
+             "A new socket is refused with this status, or its handshake is never answered (hang) or answered with "
+             "what is no HTTP (garbage), or it is cut behind the 101."),
     _moment("sequence_gap", "market id, or all", "all", _name,
             "The next change of the book is not sent to those who are subscribed."),
     _moment("drop_private", "", "", _nothing, "Private sockets are cut without a close frame."),
@@ -214,6 +218,8 @@ _CATALOGUE = (
     _moment("deposit", "amount currency", "100 USDT", _amount, "Somebody deposits; a negative amount is a withdrawal."),
     _moment("fees", "maker/taker", "0.001/0.002", _fees, "Orders from now on pay these fees, in every market."),
     _moment("disable_market", "market id", "rogerbtc", _name, "A market is disabled; its orders stay live."),
+    _moment("hide_market", "market id", "rogerbtc", _name,
+            "A market is hidden: to a client of 2.5 it is open as ever, to one of an older kind as if disabled."),
     _moment("more_markets", "how many", "150", _count,
             "That many markets are listed, each with a currency of its own, of which every account gets one."),
     _moment("human_order", "order", "buy 100 ROGER-BTC", _order, "A human places an order on the account."),

@@ -63,6 +63,10 @@ def _disable_market(exchange: Exchange, chosen: Switch) -> None:
     exchange.edit_market(replace(market, enabled=False))
 
 
+def _hide_market(exchange: Exchange, chosen: Switch) -> None:
+    exchange.hidden |= {market.id for market in _markets(exchange, chosen.value)}
+
+
 def _more_markets(exchange: Exchange, chosen: Switch) -> None:
     pattern = exchange.markets[0]
     first = len(exchange.markets) + 1
@@ -117,6 +121,7 @@ _MOMENTS: dict[str, Callable[[Exchange, Switch], None]] = {
     "deposit": _deposit,
     "fees": _fees,
     "disable_market": _disable_market,
+    "hide_market": _hide_market,
     "more_markets": _more_markets,
     "human_order": _human_order,
     "human_cancel": _human_cancel,

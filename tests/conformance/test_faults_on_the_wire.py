@@ -10,8 +10,9 @@ import anyio
 import httpx
 import pytest
 from plain_client import Peers, Stream, peers
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
+from runner.altmarkets.server.answers import PROFILES
 from runner.model.settings import MILLISECOND
 from runner.simulation.exchange import Behaviour
 from runner.simulation.faults import FAULTS
@@ -397,6 +398,43 @@ async def test_sockets_are_cut_without_goodbye(venue: Peers, name: str) -> None:
         assert len(await stream.until("success")) == (1 if name == "stream_restart" else 2)
 
 
+@pytest.mark.parametrize("endpoint", ["public", "private"])
+async def test_a_handshake_that_is_refused(venue: Peers, endpoint: str) -> None:
+    await venue.fault("handshake", "502", times=1)
+    with pytest.raises(InvalidStatus) as refused:
+        async with venue.me.stream("order", public=endpoint == "public"):
+            pass
+    assert refused.value.response.status_code == 502
+    assert refused.value.response.body.startswith(b"<html>")
+    async with venue.me.stream("order", public=endpoint == "public") as stream:
+        await stream.next()
+
+
+async def test_a_handshake_that_is_none(venue: Peers) -> None:
+    await venue.fault("handshake", "garbage", times=1)
+    with pytest.raises(InvalidMessage):
+        async with venue.me.stream("order"):
+            pass
+    await venue.fault("handshake", "hang", times=1)
+    with anyio.move_on_after(0.2) as patience:
+        async with venue.me.stream("order"):
+            pass
+    assert patience.cancelled_caught
+    assert await venue.me.get("/public/timestamp"), "requests are answered as ever"
+    async with venue.me.stream("order") as stream:
+        await stream.next()
+
+
+async def test_a_socket_that_is_cut_behind_its_handshake(venue: Peers) -> None:
+    await venue.fault("handshake", "cut", times=1)
+    async with venue.me.stream("rogerbtc.ob-inc", public=True) as stream:
+        with pytest.raises(ConnectionClosed) as closed:
+            await stream.next()
+    assert closed.value.rcvd is None
+    async with venue.me.stream("rogerbtc.ob-inc", public=True) as stream:
+        await stream.next()
+
+
 async def test_a_line_that_is_half_open(venue: Peers) -> None:
     async with venue.me.stream("order") as stream:
         await stream.next()
@@ -454,6 +492,28 @@ async def test_fees_change_for_new_orders_only(venue: Peers) -> None:
     fills = await venue.me.get("/market/trades?order_by=asc")
     assert [row["fee"] for row in fills] == ["0.0025", "0.001"]
     assert [row["fee"] for row in await venue.other.get("/market/trades")] == ["0.002", "0.002"]
+
+
+@pytest.mark.parametrize("kind", ["altmarkets", "2.4", "2.5"])
+async def test_a_hidden_market_is_open_to_the_api_since_2_5(kind: str) -> None:
+    async with peers(PROFILES[kind]) as venue:
+        order_id = await venue.me.place("buy", "10", "0.00001")
+        await venue.fault("hide_market", "rogerbtc")
+        states = {row["id"]: row["state"] for row in await venue.me.get("/public/markets")}
+        again = await venue.me.create("buy", "10", "0.00001")
+        if kind == "2.5":
+            assert states["rogerbtc"] == "hidden"
+            assert again.status_code == 201
+            assert len(await venue.me.get("/market/orders?market=rogerbtc")) == 2
+            assert (await venue.me.get("/public/markets/rogerbtc/tickers"))["ticker"]
+        else:
+            assert "rogerbtc" not in states
+            assert again.json() == {"errors": ["market.market.doesnt_exist_or_not_enabled"]}
+            assert await venue.me.errors("/market/orders?market=rogerbtc") == ["market.market.doesnt_exist"]
+            assert await venue.me.errors("/public/markets/rogerbtc/tickers") == ["public.market.doesnt_exist"]
+        assert set(states.values()) == {"enabled"} | ({"hidden"} if kind == "2.5" else set())
+        await venue.me.cancel(order_id)
+        await venue.me.state(order_id, "cancel")
 
 
 async def test_a_disabled_market_keeps_its_orders(venue: Peers) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 from websockets.frames import Frame, Opcode
 
+from runner.altmarkets.server import Server
 from runner.altmarkets.signing import signed_headers
 from runner.edge.clock import Clock
 from runner.edge.inbox import Connected, Disconnected, Frames, Item, Refused
@@ -24,9 +25,13 @@ from runner.edge.sandbox import Doors, sandbox
 from runner.edge.stream import Outbox, back_off_s, run_stream
 from runner.edge.websocket import Link, LinkClosed, websocket_address
 from runner.model.settings import SECOND
+from runner.simulation.faults import switch_text
+from runner.simulation.markets import SANDBOX_LISTINGS
+from runner.simulation.sandbox import sandbox as grow_sandbox
 
 NOON = 1_700_000_000 * SECOND
 URL = "ws://venue.test/api/v2/ranger/public"
+SUBSCRIBE = '{"event":"subscribe","streams":["rogerbtc.ob-inc"]}'
 
 Talk = Callable[[Link], Awaitable[None]]
 
@@ -192,6 +197,50 @@ async def test_a_connection_that_lived_makes_the_back_off_short_again(anyio_back
             await items.receive()
     assert attempts[7] - attempts[6] >= 15.0
     assert 32.0 <= attempts[8] - attempts[7] <= 33.1  # 31 s of life, then 1-2 s
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("how", "story"),
+    [
+        ("503", Refused),
+        ("429", Refused),
+        ("hang", "no connection within 10 s"),
+        ("garbage", "no WebSocket at "),
+        ("cut", Connected),
+    ],
+)
+async def test_failed_handshakes_are_waited_out_and_then_there_is_a_book(
+    how: str, story: type[Item] | str, anyio_backend: Any
+) -> None:
+    """The sandbox spoils six handshakes; each attempt tells its story, and waits longer than the one before."""
+    clock = Clock(NOON)
+    server = Server(grow_sandbox("7", NOON, listings=SANDBOX_LISTINGS[:1]).exchange)
+    server.act(switch_text(f"handshake={how},times=6"))
+    doors, began = Doors(server, clock), []
+
+    async def welcome(stream: ByteStream) -> None:
+        began.append(anyio.current_time())
+        await doors.welcome(stream)
+
+    endings: list[float] = []
+    async with pipe_server(welcome) as connect, running(connect, greeting=[SUBSCRIBE], clock=clock) as items:
+        for _ in range(6):
+            item = await items.receive()
+            if isinstance(story, str):
+                assert isinstance(item, Disconnected)
+                assert item.reason.startswith(story)
+            else:
+                assert isinstance(item, story)
+            if isinstance(item, Connected):
+                assert isinstance(await items.receive(), Disconnected)
+            endings.append(anyio.current_time())
+        assert isinstance(await items.receive(), Connected)
+        texts = await texts_of(items, 3)
+    assert any(text.startswith(b'{"rogerbtc.ob-snap"') for text in texts)
+    for number, (ended, again) in enumerate(zip(endings, began[1:], strict=True)):
+        longest = min(30.0, 2.0 ** (number + 1))
+        assert longest / 2 <= again - ended <= longest + 0.1
 
 
 # Ways to end ----------------------------------------------------------------------------------------------

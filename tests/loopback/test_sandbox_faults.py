@@ -40,6 +40,8 @@ def slow(*texts: str) -> Any:
         slow("refuse=503,chance=0.3", "lose_private,chance=0.5"),
         slow("answer=502,chance=0.3", "act_delay=500ms,chance=0.3"),
         slow("rate_limit=20/12s", "cancels_lost,times=2"),
+        slow("handshake=cut,times=2", "stream_restart"),
+        slow("handshake=garbage,times=2", "drop_public", "drop_private"),
         slow("fees=0.001/0.002"),
     ],
 )

@@ -6,6 +6,7 @@ Whatever happens the run goes on, ends when it is told to, and its journal says 
 import msgspec
 import pytest
 
+from runner.model.event import StreamDown
 from runner.model.ids import parse_client_id
 from runner.model.order import OrderState
 from runner.model.settings import SECOND, Limits, Settings, TickPolicy
@@ -92,6 +93,9 @@ VARIANTS = (
 )
 """The same faults with other values: the same law."""
 
+HANDSHAKES = tuple(f"handshake={how},for=15s" for how in ("403", "502", "hang", "garbage", "cut"))
+"""Nobody notices these before a socket is gone."""
+
 HARDER = (
     "twice=first,chance=0.3",
     "twice=second,chance=0.3",
@@ -103,11 +107,12 @@ HARDER = (
     "engine_misses,chance=0.2",
     "act_delay=45s,chance=0.1",
     "disable_market=rogerbtc",
+    "hide_market=rogerbtc",
 )
 """Those after which a run may have to say that it needs a human (exit 7)."""
 
 
-def run_through(text: str, seed: str) -> World:
+def run_through(text: str, seed: str, *others: str) -> World:
     """Good weather, the fault for a while, good weather again, and the end."""
     each = World(seed, SETTINGS, PureMarketMaking, Faults(), listings=SANDBOX_LISTINGS[:1])
     each.run_for(12)
@@ -120,6 +125,8 @@ def run_through(text: str, seed: str) -> World:
             each.run_for(0.7)
     else:
         raise AssertionError(f"{text} could not happen for a quarter of a minute")
+    for other in others:
+        each.switch(other)
     each.run_for(40)
     each.server.exchange.faults.switch_off()
     each.run_for(25)
@@ -161,6 +168,18 @@ def test_the_run_gets_over_it_and_the_books_agree(text: str) -> None:
     assert OrderState.UNKNOWN not in {order.state for order in each.journal.orders.values()}
 
 
+@pytest.mark.parametrize("text", HANDSHAKES)
+@pytest.mark.parametrize("socket", ["drop_private", "drop_public", "stream_restart"])
+def test_a_socket_that_is_gone_comes_back_once_it_may(text: str, socket: str) -> None:
+    each = run_through(text, "in turn", socket)
+    assert each.finish is not None
+    assert each.finish.exit_code == 0, each.finish
+    lost = [event for event in each.log if isinstance(event.what, StreamDown)]
+    assert len(lost) > (2 if socket == "stream_restart" else 1), "the fault never struck"
+    ours_agree(each)
+    nothing_left(each)
+
+
 @pytest.mark.parametrize("text", HARDER)
 def test_the_run_ends_and_says_what_it_does_not_know(text: str) -> None:
     each = run_through(text, "in turn")
@@ -173,7 +192,7 @@ def test_the_run_ends_and_says_what_it_does_not_know(text: str) -> None:
 
 def test_every_fault_has_its_turn() -> None:
     harder = [one if isinstance(one, str) else str(one.values[0]) for one in HARDER]
-    tried = {switch_text(text).name for text in (*SWITCHES, *harder)}
+    tried = {switch_text(text).name for text in (*SWITCHES, *HANDSHAKES, *harder)}
     assert tried == set(FAULTS)
 
 

@@ -27,6 +27,7 @@ class Profile(Struct, frozen=True):
     order_fees: bool = True  # `maker_fee` and `taker_fee` in REST orders
     received_amount: bool = False  # in own trades
     many_markets: bool = False  # orders can be asked for of several markets at once
+    hidden_markets: bool = False  # are listed and open to the API (3.2)
     trades_by_type: bool = True  # own trades can be filtered by side
     client_id_on_stream: bool = False
 
@@ -34,7 +35,7 @@ class Profile(Struct, frozen=True):
 PROFILES = {
     "altmarkets": Profile(),
     "2.4": Profile(order_fees=False, trades_by_type=False),
-    "2.5": Profile(version="2.5.20-sandbox", received_amount=True, many_markets=True),
+    "2.5": Profile(version="2.5.20-sandbox", received_amount=True, many_markets=True, hidden_markets=True),
 }
 """Kinds of deployments by name."""
 
@@ -97,11 +98,16 @@ def created_within(created: int, time_from: int | None, time_to: int | None) -> 
     return (time_from is None or at >= time_from) and (time_to is None or at < time_to)
 
 
+def is_open(ask: Ask, market: Market) -> bool:
+    """Whether the API lists a market and trades in it."""
+    return market.enabled and (ask.profile.hidden_markets or market.id not in ask.exchange.hidden)
+
+
 def known_market(ask: Ask, code: str) -> Market | None:
     """The market of a filter, None without one. An unknown or disabled one adds the code (wire reference 5.2)."""
     market_id = ask.read.text("market")
     market = None if market_id is None else ask.exchange.market(market_id)
-    if market_id is not None and (market is None or not market.enabled):
+    if market_id is not None and (market is None or not is_open(ask, market)):
         ask.read.errors.append(code)
     return market
 

@@ -19,7 +19,7 @@ from runner.simulation.tape import Candle, Tape
 Entity = dict[str, Any]
 
 
-def market_entity(market: Market) -> Entity:
+def market_entity(market: Market, *, hidden: bool) -> Entity:
     return {
         "id": market.id,
         "name": f"{market.base}/{market.quote}",
@@ -30,7 +30,7 @@ def market_entity(market: Market) -> Entity:
         "min_amount": decimal_text(market.quantity_min),
         "amount_precision": market.amount_precision,
         "price_precision": market.price_precision,
-        "state": "enabled" if market.enabled else "disabled",
+        "state": "hidden" if hidden else "enabled" if market.enabled else "disabled",
     }
 
 

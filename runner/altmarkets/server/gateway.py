@@ -21,7 +21,7 @@ HTML = {"Content-Type": "text/html; charset=utf-8"}
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 JSON = {"Content-Type": "application/json"}
 
-Fate = Literal["send", "cut", "hang"]
+Fate = Literal["send", "cut", "hang", "raw"]
 
 
 class Call(Struct, frozen=True):
@@ -46,7 +46,8 @@ class Call(Struct, frozen=True):
 class Reply(Struct, frozen=True):
     """An HTTP answer, complete but for its length. It is not sent before `at` (UTC ns).
 
-    `fate`: it is sent; or the connection is cut instead; or nothing is ever said on it again.
+    `fate`: it is sent; or the connection is cut instead; or nothing is ever said on it again; or the body goes out
+    as it is, without an HTTP head, and that was it.
     """
 
     status: int

@@ -12,6 +12,7 @@ from runner.altmarkets.server.answers import (
     Refused,
     created_within,
     cut,
+    is_open,
     known_market,
     listed,
     paged,
@@ -172,7 +173,7 @@ def _own_order(ask: Ask) -> Order:
 def _filtered_markets(ask: Ask) -> set[str]:
     """Ids of the markets that `market`, `base_unit` and `quote_unit` leave."""
     wanted = ask.read.texts("market") if ask.profile.many_markets else _one(ask.read.text("market"))
-    known = {market.id for market in ask.exchange.markets if market.enabled}
+    known = {market.id for market in ask.exchange.markets if is_open(ask, market)}
     if not known.issuperset(wanted):
         ask.read.errors.append("market.market.doesnt_exist")
     base, quote = ask.read.text("base_unit"), ask.read.text("quote_unit")
@@ -196,7 +197,7 @@ def _market_to_trade(ask: Ask) -> Market | None:
     if not ask.read.has("market"):
         ask.read.errors.append("market.order.missing_market")
     market = ask.exchange.market(ask.read.text("market") or "")
-    if market is None or not market.enabled:
+    if market is None or not is_open(ask, market):
         ask.read.errors.append("market.market.doesnt_exist_or_not_enabled")
     return market
 

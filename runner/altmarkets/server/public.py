@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from runner.altmarkets.server.answers import Answer, Ask, Refused, listed, paging
+from runner.altmarkets.server.answers import Answer, Ask, Refused, is_open, listed, paging
 from runner.altmarkets.server.entities import (
     candle_point,
     currency_entity,
@@ -64,13 +64,16 @@ def markets(ask: Ask) -> Answer:
     chosen = [
         market
         for market in ask.exchange.markets
-        if market.enabled and base in {None, market.base} and quote in {None, market.quote} and _found(market, search)
+        if is_open(ask, market)
+        and base in {None, market.base}
+        and quote in {None, market.quote}
+        and _found(market, search)
     ]
     if order_by == "id":
         chosen.sort(key=lambda market: market.id)
     if descending:
         chosen.reverse()
-    return listed([market_entity(market) for market in chosen], limit, page)
+    return listed([market_entity(market, hidden=market.id in ask.exchange.hidden) for market in chosen], limit, page)
 
 
 def currencies(ask: Ask) -> Answer:
@@ -185,7 +188,7 @@ def k_line(ask: Ask) -> Answer:
 
 def _market(ask: Ask) -> Market:
     market = ask.exchange.market(ask.name)
-    if market is None or not market.enabled:
+    if market is None or not is_open(ask, market):
         raise Refused(422, "public.market.doesnt_exist")  # not 404
     return market
 

@@ -10,7 +10,7 @@ from runner.altmarkets.server.barong import Denied
 from runner.altmarkets.server.control import CONTROL, control
 from runner.altmarkets.server.dialect import Dialect
 from runner.altmarkets.server.formats import http_date
-from runner.altmarkets.server.gateway import Call, Gateway, Pending, Reply
+from runner.altmarkets.server.gateway import Call, Gateway, Pending, Reply, unwell
 from runner.altmarkets.server.news import News
 from runner.altmarkets.server.rango import Hub, Session, stream_names
 from runner.simulation.exchange import Exchange
@@ -18,6 +18,7 @@ from runner.simulation.faults import FAULTS, Switch
 from runner.simulation.moments import CannotHappen, happen
 
 STREAM_BASE = "/api/v2/ranger"
+NO_HTTP = b"\x15\x03\x01\x00\x02\x02\x28 this is not the port you are looking for\r\n\r\n"
 
 
 class Server:
@@ -63,6 +64,20 @@ class Server:
     def upgrade(self, target: str, headers: Mapping[str, str], now: int) -> Session | Reply:
         """Begin a WebSocket, or refuse it with an HTTP answer. A signature is checked here and never again."""
         self.advance(now)
+        wrong = self.exchange.faults.strikes("handshake", self.exchange.now)
+        if wrong is None:
+            return self._open(target, headers)
+        if wrong.value == "garbage":
+            return Reply(0, {}, NO_HTTP, fate="raw")
+        if wrong.value != "cut":
+            return unwell(wrong.value)
+        opened = self._open(target, headers)
+        if isinstance(opened, Session):
+            opened.outgoing.clear()
+            opened.line = "cut"
+        return opened
+
+    def _open(self, target: str, headers: Mapping[str, str]) -> Session | Reply:
         path, _, query = target.partition("?")
         endpoint = path.rstrip("/").removeprefix(f"{STREAM_BASE}/")
         member: int | None = None

@@ -300,10 +300,11 @@ class World:
     def _connect(self, stream: str) -> None:
         path = PRIVATE_PATH if stream == "private" else PUBLIC_PATH
         session = self.server.upgrade(STREAM_BASE + path, self._headers(self._nonce()), self.now)
-        if not isinstance(session, Session):  # the venue's clock has jumped
+        if not isinstance(session, Session):  # by a fault, or because the venue's clock has jumped
             self.deliver(StreamDown("private" if stream == "private" else "public", "refused"))
             self._doubted(session)
-            self._later(1.0, lambda: self._connect(stream))
+            # A handshake that hangs is given up after 10 s.
+            self._later(10.0 if session.fate == "hang" else 1.0, lambda: self._connect(stream))
             return
         self._sessions[stream] = session
         if stream == "private":
