@@ -339,12 +339,14 @@ class Watch:
 def _candidate(row: OrderRow, order: Order, known: set[int]) -> bool:
     """A row that could be the order, should the venue have lost or bent the client id.
 
-    One that carries the whole id of another order of ours is that order.
+    One that carries the whole id of another order of ours is that order, unless it is the beginning of this one's:
+    an id cut short can be that of an earlier generation.
     """
-    bears_another = row.client_id not in (None, order.client_id) and parse_client_id(row.client_id or "") is not None
+    told = row.client_id or ""
+    bears_another = told not in ("", order.client_id) and parse_client_id(told) is not None
+    cut_short = bears_another and order.client_id.startswith(told)
     return (
-        row.id not in known
-        and not bears_another
+        (cut_short or (row.id not in known and not bears_another))
         and row.id > order.id_floor
         and row.market == order.market
         and row.side is order.side

@@ -503,6 +503,10 @@ class JournalMachine(RuleBasedStateMachine):
         self.folders = tempfile.TemporaryDirectory()
         self.path = Path(self.folders.name, "0", "journal")
         self.crashed: list[Journal] = []
+        self.copies = 0
+        self.kept: list[
+            tuple[Path, tuple[dict[str, Order], dict[tuple[int, int], Fill], str | None, int]]
+        ] = []  # copies that somebody made, and what they hold
         self.now = self.opened = NOW
         self.number = 0
         self.orders: dict[str, Order] = {}
@@ -598,15 +602,41 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def crash(self) -> None:
         """Everything is gone but the files as they were at that moment."""
-        folder = self.path.parent.parent / str(len(self.crashed) + 1)
-        folder.mkdir()
-        for file in (self.path, self.path.with_name("journal-wal")):
-            if file.exists():
-                shutil.copy(file, folder)
+        self.path = self.copied() / "journal"
         self.crashed.append(self.journal)
-        self.path = folder / "journal"
         self.waiting.clear()
         self.open_again()
+
+    @rule()
+    def keep_a_copy(self) -> None:
+        """A backup of the files while the run goes on; what is deferred is not in it."""
+        self.kept.append((self.copied(), self.held()))
+
+    @precondition(lambda self: self.kept)
+    @rule(data=st.data())
+    def roll_back(self, data: st.DataObject) -> None:
+        """Somebody puts an older copy in the place of the journal, which then knows that and nothing else."""
+        folder, held = data.draw(st.sampled_from(self.kept))
+        self.crashed.append(self.journal)
+        self.path = self.copied(folder / "journal") / "journal"
+        self.waiting.clear()
+        orders, fills, self.state, self.decisions = held
+        self.orders, self.fills = dict(orders), dict(fills)
+        self.open_again()
+
+    def held(self) -> tuple[dict[str, Order], dict[tuple[int, int], Fill], str | None, int]:
+        return dict(self.orders), dict(self.fills), self.state, self.decisions
+
+    def copied(self, path: Path | None = None) -> Path:
+        """A new folder with the files of a journal as they are now."""
+        path = path or self.path
+        self.copies += 1
+        folder = Path(self.folders.name, str(self.copies))
+        folder.mkdir()
+        for file in (path, path.with_name("journal-wal")):
+            if file.exists():
+                shutil.copy(file, folder)
+        return folder
 
     def open_again(self) -> None:
         self.opened = self.now
