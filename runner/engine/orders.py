@@ -138,6 +138,7 @@ class Orders:
                 self._by_venue[venue_id] = order.client_id
             if order.state in {OrderState.INTENDED, OrderState.SENT}:
                 self._change(order, out, now, state=OrderState.UNKNOWN, reason="restart")
+            self._bury(order, order.changed)
             for venue_id in order.venue_ids:
                 # What has ended is listed as well, and a list that lags may still show it alive.
                 self._copies.setdefault(order.client_id, {})[venue_id] = _Copy(_ENDED_BY.get(order.state, ""), 0)
@@ -188,9 +189,9 @@ class Orders:
         if order.state not in _UNBORN:
             return  # a copy of it lives: the refusal speaks only of its own
         self._funds.release(name)
-        if order.nonce is not None:  # it left: a proxy may have sent it twice, and one refusal proves one copy
-            self._tombstones[name] = now + NONCE_WINDOW + self._settle_time
-        self._end(self._change(order, out, now, state=OrderState.REJECTED, reason=why), out)
+        order = self._change(order, out, now, state=OrderState.REJECTED, reason=why)
+        self._bury(order, now)
+        self._end(order, out)
 
     def unknown_outcome(self, name: str, why: str, now: int, out: Effects) -> None:
         order = self._orders[name]
@@ -203,8 +204,17 @@ class Orders:
         order = self._orders[name]
         if order.state is OrderState.UNKNOWN:
             self._funds.release(name)
-            self._tombstones[name] = now + ABSENT_COUNTS
-            self._end(self._change(order, out, now, state=OrderState.ABSENT, reason="proven absent"), out)
+            order = self._change(order, out, now, state=OrderState.ABSENT, reason="proven absent")
+            self._bury(order, now)
+            self._end(order, out)
+
+    def _bury(self, order: Order, since: int) -> None:
+        """An order that never was, as far as we know, counts in every limit for a while (orders.md 7 and 9)."""
+        if order.state is OrderState.ABSENT:
+            self._tombstones[order.client_id] = since + ABSENT_COUNTS
+        elif order.state is OrderState.REJECTED and order.nonce is not None:
+            # It left: a proxy may have sent it twice, and one refusal proves one copy.
+            self._tombstones[order.client_id] = since + NONCE_WINDOW + self._settle_time
 
     # News of rows and trades, in any order ----------------------------------------------------------------
 
