@@ -150,25 +150,19 @@ class Orders:
             if order.state in {OrderState.INTENDED, OrderState.SENT}:
                 self._change(order, out, now, state=OrderState.UNKNOWN, reason="restart")
             if order.state.terminal:
-                self._restore_ended(order, now)
+                self._restore_ended(order)
                 continue
             for venue_id in order.venue_ids:
                 self._copies.setdefault(order.client_id, {})[venue_id] = _Copy("", 0)
                 self._reads[venue_id] = now
 
-    def _restore_ended(self, order: Order, now: int) -> None:
+    def _restore_ended(self, order: Order) -> None:
         """It may be listed again, and what a late copy of it could do counts as long as before the restart."""
         word = next((word for word, state in _ENDED_AS.items() if state is order.state), "cancel")
         executed = order.executed_lots if len(order.venue_ids) == 1 else 0
         if order.venue_ids:
             self._copies[order.client_id] = {venue_id: _Copy(word, executed) for venue_id in order.venue_ids}
-        until = 0
-        if order.state is OrderState.ABSENT:
-            until = order.changed + ABSENT_COUNTS
-        elif order.state is OrderState.REJECTED and order.nonce is not None and not order.venue_ids:
-            until = order.changed + NONCE_WINDOW + self._settle_time
-        if until > now:
-            self._tombstones[order.client_id] = until
+        self._bury(order, order.changed)
 
     def intend(self, approved: Approved, reason: str, event: int, now: int, sign_before: int, out: Effects) -> None:
         """Burn a generation, write the intent down and ask for the order."""
@@ -214,9 +208,9 @@ class Orders:
         if order.state not in _UNBORN:
             return  # a copy of it lives: the refusal speaks only of its own
         self._funds.release(name)
-        if order.nonce is not None:  # it left: a proxy may have sent it twice, and one refusal proves one copy
-            self._tombstones[name] = now + NONCE_WINDOW + self._settle_time
-        self._end(self._change(order, out, now, state=OrderState.REJECTED, reason=why), out)
+        order = self._change(order, out, now, state=OrderState.REJECTED, reason=why)
+        self._bury(order, now)
+        self._end(order, out)
 
     def unknown_outcome(self, name: str, why: str, now: int, out: Effects) -> None:
         order = self._orders[name]
@@ -229,8 +223,17 @@ class Orders:
         order = self._orders[name]
         if order.state is OrderState.UNKNOWN:
             self._funds.release(name)
-            self._tombstones[name] = now + ABSENT_COUNTS
-            self._end(self._change(order, out, now, state=OrderState.ABSENT, reason="proven absent"), out)
+            order = self._change(order, out, now, state=OrderState.ABSENT, reason="proven absent")
+            self._bury(order, now)
+            self._end(order, out)
+
+    def _bury(self, order: Order, since: int) -> None:
+        """An order that never was, as far as we know, counts in every limit for a while (orders.md 7 and 9)."""
+        if order.state is OrderState.ABSENT:
+            self._tombstones[order.client_id] = since + ABSENT_COUNTS
+        elif order.state is OrderState.REJECTED and order.nonce is not None:
+            # It left: a proxy may have sent it twice, and one refusal proves one copy.
+            self._tombstones[order.client_id] = since + NONCE_WINDOW + self._settle_time
 
     # News of rows and trades, in any order ----------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from runner.simulation.records import Trade, Transfer
 NONCE_WINDOW = 5 * SECOND  # W of orders.md
 STORY_LENGTH = 60
 JUST_NOW = 10 * SECOND
+ABSENT_COUNTS = 600 * SECOND
 
 CONTESTED = "two instances were at work"
 LATE = "it took longer than D"
@@ -104,7 +105,8 @@ class Laws:
     # Being told -------------------------------------------------------------------------------------------
 
     def excuse(self, name: str, why: str) -> None:
-        self.excused.setdefault(name, why)
+        if self.excused.get(name, LATE) == LATE:  # of a late one the most is promised
+            self.excused[name] = why
 
     def decided(self, name: str, slot_parent: tuple[str, int] | None, now: int, *, stopping: bool) -> None:
         """A create left the engine. `slot_parent`: name and total lots of its parent."""
@@ -239,7 +241,7 @@ class Laws:
         ours = {key for key in self._trades if key[1] in self._names}
         for key in sorted(ours - fills.keys()):
             name = self._names[key[1]]
-            if name not in self.excused and key[1] not in self._nameless:
+            if self.excused.get(name, LATE) == LATE and key[1] not in self._nameless:
                 self._broken("fill_once", now, name, f"fill {key} is in the journal", "it is not")
         if self.memory_lost:
             return  # what an older journal had booked is known to nobody
@@ -278,7 +280,7 @@ class Laws:
 
     def inside(self, name: str, now: int) -> None:
         """What an order did and may still do, against what the engine says of it now."""
-        if self.stated is None or name in self.excused:
+        if self.stated is None or not self._counts(name, now):
             return
         rows = self._rows.get(name)
         if rows is None:
@@ -296,6 +298,14 @@ class Laws:
     def _ours(self, client_id: str | None) -> str | None:
         parsed = parse_client_id(client_id) if client_id is not None else None
         return client_id if parsed is not None and parsed.tag == self._account.tag else None
+
+    def _counts(self, name: str, now: int) -> bool:
+        """An order that took longer than D may come though its slot is taken, but for ten minutes after it was called
+        absent every limit has room for it (orders.md 9).
+        """
+        if name not in self.excused:
+            return True
+        return self.excused[name] == LATE and now < self.absent.get(name, now) + ABSENT_COUNTS
 
     def _may_be_missed(self, order_id: int, name: str, now: int) -> bool:
         """The run cannot have known of it: it bears no name, or came in the last moment though it never should."""
@@ -356,10 +366,10 @@ class Laws:
 
     def _limits(self, now: int) -> None:
         limits = self._account.limits
-        live = [self._rows[name][id_] for id_, name in self._live.items() if name not in self.excused]
+        live = [self._rows[name][id_] for id_, name in self._live.items() if self._counts(name, now)]
         if limits.max_open_orders is not None and len(live) > limits.max_open_orders:
             self._broken("limits", now, None, f"at most {limits.max_open_orders} open orders", f"{len(live)}")
-        if self.excused.keys() & self._rows.keys():
+        if not all(self._counts(name, now) for name in self._rows):
             return  # an extra order was filled, or may be: the position is not by our doing alone
         for currency, limit in limits.max_position.items():
             position = MONEY.add(self._account.initial_position.get(currency, ZERO), self._received.get(currency, ZERO))
@@ -372,12 +382,12 @@ class Laws:
                     self._broken("limits", now, None, f"{currency} position within {limit}", f"may come to {reach}")
 
     def _parent(self, name: str, now: int) -> None:
-        if name not in self._parents or name in self.excused:
+        if name not in self._parents or not self._counts(name, now):
             return
         parent, total = self._parents[name]
         whole = 0
         for other, (its_parent, _) in self._parents.items():
-            if its_parent == parent and other not in self.excused:
+            if its_parent == parent and self._counts(other, now):
                 rows = self._rows.get(other, {}).values()
                 whole += sum(row.executed + (0 if row.state.terminal else row.left) for row in rows)
         if whole > total:

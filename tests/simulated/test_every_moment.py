@@ -11,7 +11,6 @@ from typing import Annotated
 import pytest
 from msgspec.structs import replace
 from test_faults_in_turn import SETTINGS, nothing_left, ours_agree
-from world import START, Faults, Remembered, World
 
 from runner.engine.strategy import Decision, Field, State
 from runner.engine.view import View
@@ -19,6 +18,8 @@ from runner.model.command import Change
 from runner.model.event import JournalFailed, StopRequested, What
 from runner.model.ids import parse_client_id
 from runner.model.settings import SECOND
+from runner.run.chaos.world import START, Faults, World
+from runner.simulation.journal import Memory
 from runner.simulation.markets import SANDBOX_LISTINGS
 from strategies.pure_market_making import PureMarketMaking
 
@@ -31,18 +32,13 @@ class Halt(BaseException):
     """Not an Exception: nobody on the way may think that it can deal with it."""
 
 
-class Recorded(Remembered):
+class Recorded(Memory):
     """Keeps what the journal held after each commit, and can end the world right after one of them."""
 
     def __init__(self, epoch: int, halt_at: int | None = None) -> None:
         super().__init__(epoch)
         self.halt_at = halt_at
-        self.copies: list[Remembered] = [self.copy()]
-
-    def copy(self) -> Remembered:
-        copy = Remembered(self.epoch)
-        copy.orders, copy.fills, copy.state = dict(self.orders), dict(self.fills), self.state
-        return copy
+        self.copies: list[Memory] = [self.copy()]
 
     def commit(self, changes: Sequence[Change]) -> None:
         if not changes:
@@ -153,7 +149,7 @@ def test_a_journal_that_is_gone_puts_no_name_at_the_venue_twice(held: str, minut
     last = commits(held)
     for commit in range(last // 3, last + 1, stride(last // 3)):
         each, journal = interrupted(held, commit)
-        each.journal = Remembered(journal.epoch + minutes)
+        each.journal = Memory(journal.epoch + minutes)
         code = ended(each)
         assert code in {0, 7, 8}, (commit, each.finish)
         assert code != 7 or not minutes or "journal" not in each.finish.reason

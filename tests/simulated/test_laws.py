@@ -232,6 +232,16 @@ def test_an_absent_order_never_comes_to_be(after: int, law: list[str]) -> None:
     assert broken(each) == law
 
 
+def test_a_late_order_still_has_room_in_every_limit_for_ten_minutes_after_its_verdict() -> None:
+    for heard_after, law in ((599, ["worst_case"]), (600, [])):
+        each = laws()
+        each.stated = lambda name: 0
+        sign(each, BID)
+        each.committed([written(BID, OrderState.ABSENT)], NOW)
+        each.heard(row(1, after=heard_after), NOW + heard_after * SECOND, KNOWN, nameless=False)
+        assert broken(each) == law
+
+
 def test_an_order_that_is_there_is_not_absent() -> None:
     each = laws()
     sign(each, BID)

@@ -445,3 +445,19 @@ def test_an_order_that_ended_before_the_restart_is_listed_and_changes_nothing() 
         )
         give(each, OrderNews(row))
         assert each.journal.orders[order.client_id] == ended
+
+
+def test_an_absent_order_counts_in_every_limit_for_ten_minutes_also_after_a_restart() -> None:
+    each = world()
+    while not places(each):
+        each.run_for(0.01)
+    name = places(each)[0].client_id
+    each.lost = {name}
+    each.run_for(150)
+    assert each.journal.orders[name].state is OrderState.ABSENT
+    absent_at = each.journal.orders[name].changed
+    each.crash()
+    each.run_for(5)
+    orders = each.engine.account.orders
+    assert name in {order.client_id for order in orders.may_exist(absent_at + 600 * SECOND - 1)}
+    assert name not in {order.client_id for order in orders.may_exist(absent_at + 600 * SECOND)}

@@ -12,6 +12,7 @@ from runner.model.settings import SECOND, Settings
 from runner.run.chaos.ending import conclude, digest
 from runner.run.chaos.world import START, Faults, World
 from runner.simulation.crowd import Temper
+from runner.simulation.dice import Dice, seed_state
 from runner.simulation.journal import Memory
 from runner.simulation.laws import Telling
 from runner.simulation.markets import Listing
@@ -76,7 +77,8 @@ class _Play:
         world, laws = self.world, self.world.laws
         try:
             self._live_through()
-            self._calm()
+            if Dice(seed_state(self._seed, "end")).below(2):  # every other stop comes in the middle of it all
+                self._calm()
             self._stop()
             conclude(world, self._before)
         except Exception as problem:  # noqa: BLE001 - whatever fails in there is a finding, and has a seed
@@ -201,6 +203,8 @@ class _Play:
         world = self.world
         while not world.up:  # it is on its way back from a crash
             self._until(world.now + 60 * SECOND)
+        if self._second is not None and self._second.finish is None:
+            self._second.stop()
         world.stop()
         world.run_for(STOP_S)
         if world.finish is None:
