@@ -9,8 +9,8 @@ from msgspec import Struct, field, to_builtins
 from tests.product.universe import folder, universe
 
 SEEDS = 40
-MINUTES = 5.0
-"""What the suite runs: more than three simulated hours in about two real minutes."""
+MINUTES = 4.0
+"""What the suite runs: about three simulated hours in a minute or two."""
 
 
 class Totals(Struct):
