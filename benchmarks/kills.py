@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from benchmarks.peer import RUNNER, Account, Opened, compare, sandbox
 from benchmarks.soak import journal_in, state_environment
 from runner.simulation.dice import Dice, seed_state
 
-LIVED_S = (0.4, 3.0)
-"""A life is so long at least and at most; a run needs about the shortest to begin."""
+YOUNG = 0.2
+"""So many of the lives end while they begin, the others under load, counted from the first order of that life."""
+YOUNG_S, TRADING_S = 2.0, 1.5
+"""A life ends at a random moment within these."""
+BEGUN_WITHIN_S = 30.0
 
 SLOW = ("answer_delay=60ms,chance=0.5,on=create", "act_delay=60ms,chance=0.5,on=create")
 """On loopback an answer takes a millisecond, which few deaths would meet; over a continent it takes this long."""
@@ -88,7 +92,17 @@ def kills(count: int, seed: int) -> dict[str, Any]:
         opening = account.balances()
         began = time.monotonic()
         with (folder / "log").open("wb") as log:
-            ended_alone = sum(_killed(command, environment, log, dice.between(*LIVED_S)) for _ in range(count))
+            ended_alone = 0
+            for _ in range(count):
+                young = dice.uniform() < YOUNG
+                after_s = dice.between(0, YOUNG_S if young else TRADING_S)
+                with subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
+                    try:
+                        if not young:
+                            _until_it_trades(folder, process)
+                        ended_alone += _killed(process, after_s)
+                    finally:
+                        process.kill()
             last = subprocess.run([*command, "--for", "3s"], env=environment, stdout=log, stderr=log, check=False)
         took = time.monotonic() - began
         journal = journal_in(folder)
@@ -121,15 +135,37 @@ def _prepared(folder: Path, opened: Opened) -> tuple[list[str], dict[str, str]]:
     return [*RUNNER, "run", str(file), "--json", "--headless"], environment
 
 
-def _killed(command: list[str], environment: dict[str, str], log: Any, after_s: float) -> bool:
+def _until_it_trades(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait for the first intent of this life: the life is in the journal, under its process id."""
+    give_up_at = time.monotonic() + BEGUN_WITHIN_S
+    while process.poll() is None and time.monotonic() < give_up_at:
+        if any(folder.rglob("journal.sqlite3")) and _has_intents(journal_in(folder), process.pid):
+            return
+        time.sleep(0.02)  # between two looks at another process
+
+
+def _has_intents(journal: Path, pid: int) -> bool:
+    try:
+        with closing(sqlite3.connect(journal.as_uri() + "?mode=ro", uri=True)) as connection:
+            return connection.execute(INTENTS, (pid,)).fetchone() is not None
+    except sqlite3.OperationalError:  # its tables are being made
+        return False
+
+
+INTENTS = """
+    SELECT 1 FROM order_history JOIN runs ON runs.number = run
+    WHERE state = 'intended' AND json_extract(facts, '$.pid') = ? LIMIT 1"""
+
+
+def _killed(process: subprocess.Popen[bytes], after_s: float) -> bool:
     """Whether the life ended before it could be killed, which none should."""
-    with subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL) as process:
-        try:
-            process.wait(after_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return False
-    return True
+    try:
+        process.wait(after_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return False
+    else:
+        return True
 
 
 def _history(journal: Path) -> tuple[int, int]:
@@ -140,7 +176,6 @@ def _history(journal: Path) -> tuple[int, int]:
         ).fetchone()
         unknown = "SELECT count(DISTINCT client_id) FROM order_history WHERE state = 'unknown'"
         (doubts,) = connection.execute(unknown).fetchone()
-    connection.close()
     return lives, doubts
 
 

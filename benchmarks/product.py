@@ -21,6 +21,7 @@ def figures() -> Iterator[dict[str, Any]]:
         "figure": "product_simulated_hours",
         "value": round(totals.simulated_hours / totals.real_hours),
         "unit": "simulated h/h",
+        "per_cpu_hour": round(totals.simulated_hours / totals.cpu_hours),
         "seeds": totals.seeds,
         "crashes": totals.crashes,
         "creates": totals.creates,

@@ -57,6 +57,15 @@ def test_another_seed_is_another_run() -> None:
         assert universe("one", one, minutes=0.5).digest != universe("other", other, minutes=0.5).digest
 
 
+@pytest.mark.parametrize("seed", ["b", "c"])
+def test_seeds_that_have_failed(seed: str) -> None:
+    """b, c: a listing that showed an order which ended before the crash stopped the next life, and every one after."""
+    with folder() as fresh:
+        outcome = universe(seed, fresh, minutes=1.5)
+    assert outcome.crashes > 0
+    assert outcome.violations == []
+
+
 @pytest.mark.slow
 def test_the_laws_hold_in_many_universes(capsys: pytest.CaptureFixture[str]) -> None:
     totals = many(range(SEEDS), minutes=MINUTES)
