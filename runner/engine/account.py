@@ -84,15 +84,15 @@ class Account:
         Only cancels may use the reserve, unless the run is stopping and nothing else needs it.
         """
         used = 0
-        for order_id, name in self.orders.cancels_due(now):
+        for order_id, name in list(self.orders.cancels.due(now)):
             if used < free:
                 self.orders.cancel_posted(order_id, name, now, out)
                 used += 1
         most = free - used - (0 if stopping else self._reserve)
-        requests = self.watch.requests(now, self.orders.reads_due(now), most) if most > 0 else []
+        requests = self.watch.requests(now, self.orders.reads.due(now), most) if most > 0 else []
         for request in requests:
             if isinstance(request, ReadOrder):
-                self.orders.reading(request.order_id)
+                self.orders.reads.taken(request.order_id)
         out.commands.extend(requests)
         if now >= self._forget_at:
             self.orders.forget(now)

@@ -303,7 +303,7 @@ class Engine:
     def _place(self, proposals: Iterable[Target], number: int, now: int, out: Effects) -> int:
         account = self.account
         gate = Gate(self.settings.limits, self._situation(now))
-        cancels = len(account.orders.cancels_due(now))
+        cancels = sum(1 for _ in account.orders.cancels.due(now))
         room = self._free - max(self.settings.cancel_reserve, cancels)
         placed = 0
         for target in proposals:
@@ -351,7 +351,7 @@ class Engine:
             before = len(out.commands)
             self._reconcile(number, now, out)
             busy = any(order.state in _UNRESOLVED for order in self.account.orders.live())
-            if busy or self.account.orders.cancelling() or len(out.commands) > before:
+            if busy or self.account.orders.cancels or len(out.commands) > before:
                 return
         self._begin_stop("once", 0, "once", now, out)
 

@@ -12,9 +12,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from runner.engine.cancels import RETRY_LAST, Cancels
+from runner.engine.copies import Copies
 from runner.engine.effects import Effects
 from runner.engine.funds import Funds
 from runner.engine.ledger import Ledger
+from runner.engine.reads import Reads
 from runner.engine.risk import Approved
 from runner.engine.strangers import Strangers
 from runner.model.command import Cancel, FillBooked, OrderChanged, Place
@@ -24,8 +27,6 @@ from runner.model.money import MONEY
 from runner.model.order import Fill, Order, OrderRow, OrderState, Role, Side, TradeRow
 from runner.model.settings import SECOND
 
-CANCEL_RETRY_FIRST = 5 * SECOND
-CANCEL_RETRY_LAST = 60 * SECOND
 STRANGER_GRACE = 2 * SECOND  # how long an answer may take to name an order that the stream told of
 FILLS_GRACE = SECOND  # how long the stream's own events may take before the order is read
 MARKET_POLL = 3 * SECOND // 2
@@ -34,23 +35,6 @@ ABSENT_COUNTS = 600 * SECOND
 FORGET_AFTER = 900 * SECOND  # an ended order; should it turn up later, its name still tells whose it is
 
 _UNBORN = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN})
-_ENDED_AS = {"done": OrderState.FILLED, "cancel": OrderState.CANCELLED, "reject": OrderState.REJECTED}
-
-
-class _Copy(Struct):
-    """One order of the venue under a client id of ours. `state` is the venue's word."""
-
-    state: str
-    executed_lots: int
-
-
-class _Cancel(Struct):
-    """A cancel that is wanted until the venue shows a terminal state."""
-
-    reason: str
-    ask_at: int  # when to post, or to look whether the last post had an effect
-    retry: int = CANCEL_RETRY_FIRST
-    posted: bool = False  # since the order was last seen in `wait`
 
 
 class Adoption(Struct, frozen=True):
@@ -77,16 +61,14 @@ class Orders:
         self._funds = funds
         self._orders: dict[str, Order] = {}
         self._live: dict[str, Order] = {}  # those of _orders that are not terminal
-        self._by_venue: dict[int, str] = {}
-        self._copies: dict[str, dict[int, _Copy]] = {}
-        self._cancels: dict[str, _Cancel] = {}
+        self._copies = Copies()
+        self.reads = Reads()
+        self.cancels = Cancels(self._copies, self.reads)
         self._generations: dict[str, int] = {}
         self.strangers = Strangers()
         self._listed: set[int] = set()  # what the newest complete listing showed to be at work
         self.unconfirmed: set[tuple[int, int]] = set()  # fills whose fee no `/market/trades` row has told yet
         self.highest_id = 0
-        self._reads: dict[int, int] = {}  # venue id -> when to read that order
-        self._incomplete: dict[int, int] = {}  # the same, unless the missing fill or event comes by itself
         self._tombstones: dict[str, int] = {}  # ended orders that a copy might outlive -> until when they count
         self.parents: dict[str, int] = {}  # lots filled so far
         self.used_slots: set[str] = set()  # slots of repeat=False quotes that had a fill
@@ -117,14 +99,14 @@ class Orders:
 
     def unheard(self) -> bool:
         """Some order from before the start has not been told of by the venue yet."""
-        return any(not copy.state for name in self._live for copy in self._copies.get(name, {}).values())
+        return any(not copy.state for name in self._live for copy in self._copies.of(name).values())
 
     def all_listed(self) -> bool:
         """Every live order was in the newest complete listing."""
         return all(order.venue_ids and self._listed.issuperset(order.venue_ids) for order in self._live.values())
 
     def known(self, order_id: int) -> bool:
-        return order_id in self._by_venue
+        return self._copies.name_of(order_id) is not None
 
     # Beginning --------------------------------------------------------------------------------------------
 
@@ -133,14 +115,13 @@ class Orders:
         self._generations.update(generations)
         for order in orders:
             self._store(order)
-            for venue_id in order.venue_ids:
-                self._by_venue[venue_id] = order.client_id
+            self._copies.add_ended(order.client_id, order.venue_ids)
             if order.state in {OrderState.INTENDED, OrderState.SENT}:
                 self._change(order, out, now, state=OrderState.UNKNOWN, reason="restart")
             if not order.state.terminal:
                 for venue_id in order.venue_ids:
-                    self._copies.setdefault(order.client_id, {})[venue_id] = _Copy("", 0)
-                    self._reads[venue_id] = now
+                    self._copies.add(order.client_id, venue_id)
+                    self.reads.want(venue_id, now)
 
     def intend(self, approved: Approved, reason: str, event: int, now: int, sign_before: int, out: Effects) -> None:
         """Burn a generation, write the intent down and ask for the order."""
@@ -214,12 +195,12 @@ class Orders:
         `name` is the client id when the row answers a create of ours; the stream (`streamed`) tells no client ids.
         """
         self.highest_id = max(self.highest_id, row.id)
-        name = name or self._by_venue.get(row.id) or self._ours(row)
+        name = name or self._copies.name_of(row.id) or self._ours(row)
         if name is None:
             if not streamed:
                 self.strangers.disown(row)
             elif self.strangers.keep(row.id, row):
-                self._reads.setdefault(row.id, now + STRANGER_GRACE)
+                self.reads.want(row.id, now + STRANGER_GRACE)
             return None
         adoption = None
         if name not in self._orders:
@@ -233,10 +214,10 @@ class Orders:
 
     def trade(self, row: TradeRow, now: int, out: Effects) -> None:
         """A trade of the account. The same trade may be told by the stream, a list and a GET."""
-        name = self._by_venue.get(row.order_id) if row.order_id is not None else None
+        name = self._copies.name_of(row.order_id) if row.order_id is not None else None
         if name is None:
             if row.order_id is not None and self.strangers.keep(row.order_id, row):
-                self._reads.setdefault(row.order_id, now + STRANGER_GRACE)
+                self.reads.want(row.order_id, now + STRANGER_GRACE)
             return
         order = self._orders[name]
         fill = self._ledger.book(self._fill(row, order, now))
@@ -269,87 +250,52 @@ class Orders:
 
     def missing(self, order_id: int, now: int, out: Effects) -> None:
         """A GET says there is no such order. It was there: this proves nothing, and is asked about for ever."""
-        name = self._by_venue.get(order_id)
+        name = self._copies.name_of(order_id)
         if name is None or name not in self._live:
             self.strangers.drop(order_id)
             return
         out.note("order.missing", level="error", client_id=name, order_id=order_id)
-        self._copies[name][order_id].state = "missing"
-        self._reads[order_id] = now + CANCEL_RETRY_LAST
+        self._copies.of(name)[order_id].state = "missing"
+        self.reads.put_off(order_id, now + RETRY_LAST)
 
     def listed(self, rows: Iterable[OrderRow], asked_at: int, now: int) -> None:
         """A complete listing of what is at work ended. Known orders that it lacks are read one by one."""
         seen = self._listed = {row.id for row in rows}
         self.strangers.listed(seen)
         for name, order in self._live.items():
-            for venue_id, copy in self._copies.get(name, {}).items():
-                if venue_id not in seen and copy.state not in _ENDED_AS and order.changed < asked_at:
-                    self._reads.setdefault(venue_id, now)
+            for venue_id, copy in self._copies.of(name).items():
+                if venue_id not in seen and not copy.ended and order.changed < asked_at:
+                    self.reads.want(venue_id, now)
 
     def forget(self, now: int) -> None:
         """Drop what ended long ago from memory; the journal keeps it."""
         for name, order in list(self._orders.items()):
             if order.state.terminal and name not in self._tombstones and now - order.changed > FORGET_AFTER:
                 del self._orders[name]
-                self._copies.pop(name, None)
-                for venue_id in order.venue_ids:
-                    self._by_venue.pop(venue_id, None)
-
-    def reads_due(self, now: int) -> list[int]:
-        """Venue ids of the orders to read now. Each stays due until `reading` says that it is being read."""
-        return [id_ for reads in (self._reads, self._incomplete) for id_, at in reads.items() if at <= now]
-
-    def reading(self, order_id: int) -> None:
-        self._reads.pop(order_id, None)
-        self._incomplete.pop(order_id, None)
+                self._copies.forget(name, order.venue_ids)
 
     # Cancelling -------------------------------------------------------------------------------------------
 
     def want_gone(self, order: Order, reason: str, now: int) -> None:
         """Cancel as soon as the venue can: it drops cancels of orders its engine has not seen."""
-        if order.client_id not in self._cancels and not order.state.terminal:
-            self._cancels[order.client_id] = _Cancel(reason, now)
-
-    def cancels_due(self, now: int) -> list[tuple[int, str]]:
-        """(venue id, client id) of each cancel to post now; what must be looked at first becomes a due read."""
-        due = []
-        for name, cancel in self._cancels.items():
-            if cancel.ask_at > now:
-                continue
-            alive = [(id_, copy) for id_, copy in self._copies.get(name, {}).items() if copy.state not in _ENDED_AS]
-            waiting = [(venue_id, name) for venue_id, copy in alive if copy.state == "wait"]
-            if waiting and not cancel.posted:
-                due += waiting
-                continue
-            # Posted without effect so far, or not in the book yet: look before anything is said again.
-            for venue_id, _ in alive:
-                self._reads.setdefault(venue_id, now)
-            cancel.ask_at = now + cancel.retry
-        return due
+        if not order.state.terminal:
+            self.cancels.want(order.client_id, reason, now)
 
     def cancel_posted(self, order_id: int, name: str, now: int, out: Effects) -> None:
-        cancel, order = self._cancels[name], self._orders[name]
         out.commands.append(Cancel(order_id, name))
-        cancel.posted = True
-        cancel.ask_at = now + cancel.retry
-        cancel.retry = min(2 * cancel.retry, CANCEL_RETRY_LAST)
+        self.cancels.posted(name, now)
+        order = self._orders[name]
         if order.state is not OrderState.CANCELLING:
             self._change(order, out, now, state=OrderState.CANCELLING)
 
-    def cancelling(self) -> bool:
-        return bool(self._cancels)
-
     def cancel_unanswered(self, order_id: int, now: int) -> None:
         """The cancel was refused or its answer lost: the order itself tells."""
-        if self._by_venue.get(order_id) in self._live or self.strangers.asked_for(order_id):
-            self._reads.setdefault(order_id, now + SECOND)
+        if self._copies.name_of(order_id) in self._live or self.strangers.asked_for(order_id):
+            self.reads.want(order_id, now + SECOND)
 
     def next_at(self) -> int | None:
         """When something of the above is due."""
-        times = [cancel.ask_at for cancel in self._cancels.values()]
-        times += self._reads.values()
-        times += self._incomplete.values()
-        return min(times, default=None)
+        return min((at for at in (self.cancels.next_at(), self.reads.next_at()) if at is not None), default=None)
 
     # Inside -----------------------------------------------------------------------------------------------
 
@@ -393,14 +339,13 @@ class Orders:
 
     def _link(self, order_id: int, name: str, now: int, out: Effects) -> None:
         """Add a venue id to an order. A second one is a copy: counted, cancelled, and said aloud."""
-        if self._by_venue.get(order_id) == name:
+        if self._copies.name_of(order_id) == name:
             return
-        self._by_venue[order_id] = name
-        self._reads.pop(order_id, None)  # its owner is known
+        self._copies.add(name, order_id)
+        self.reads.drop(order_id)  # its owner is known
         order = self._orders[name]
         ids = tuple(sorted({*order.venue_ids, order_id}))
         order = self._change(order, out, now, venue_ids=ids)
-        self._copies.setdefault(name, {})[order_id] = _Copy("", 0)
         if len(ids) > 1:
             out.note("order.duplicate", level="error", market=order.market, client_id=name, copies=len(ids))
             self._reopen(order, now, out)
@@ -416,27 +361,24 @@ class Orders:
         self.want_gone(order, "duplicate", now)
 
     def _apply(self, row: OrderRow, name: str, now: int, out: Effects) -> None:
-        copy = self._copies[name][row.id]
-        if row.executed_lots < copy.executed_lots or (copy.state in _ENDED_AS and not row.terminal):
-            return  # older news than what we have
-        moved = copy.state != row.state or copy.executed_lots != row.executed_lots
-        copy.state, copy.executed_lots = row.state, row.executed_lots
-        cancel = self._cancels.get(name)
-        if cancel is not None and row.state == "wait" and moved:
-            cancel.ask_at = min(cancel.ask_at, now) if not cancel.posted else cancel.ask_at
+        moved = self._copies.of(name)[row.id].take(row)
+        if moved is None:
+            return
+        if moved and row.state == "wait":
+            self.cancels.moved_to_wait(name, now)
         order = self._orders[name]
         if order.state.terminal and not row.terminal:
             self._reopen(order, now, out)
             order = self._orders[name]
         if row.state != "pending":
             self._funds.seen(name, now)
-        executed = sum(each.executed_lots for each in self._copies[name].values())
+        executed = self._copies.executed_lots(name)
         state = _alive_as(order, row)
         if executed != order.executed_lots or state is not order.state:
             order = self._change(order, out, now, executed_lots=executed, state=state)
         if order.ticks is None and not row.terminal:
             # A market order is silent unless it is filled whole: it is asked about until it ends.
-            self._reads.setdefault(row.id, now + MARKET_POLL)
+            self.reads.want(row.id, now + MARKET_POLL)
         for trade in row.trades or ():
             self.trade(msgspec.structs.replace(trade, order_id=row.id), now, out)
         self._settle(self._orders[name], now, out)
@@ -444,39 +386,32 @@ class Orders:
     def read(self, row: OrderRow, now: int, out: Effects) -> Adoption | None:
         """A GET answered. If a posted cancel shows no effect on an order in `wait`, it is posted again."""
         adoption = self.row(row, now, out)
-        name = self._by_venue.get(row.id)
-        cancel = self._cancels.get(name) if name is not None else None
-        if cancel is not None and row.state == "wait" and cancel.posted:
-            cancel.posted = False
-            cancel.ask_at = now
+        name = self._copies.name_of(row.id)
+        if name is not None and row.state == "wait":
+            self.cancels.still_waits(name, now)
         return adoption
 
     def _settle(self, order: Order, now: int, out: Effects) -> None:
         """End the order if all its copies ended and its fills are complete; else see to what is missing."""
-        copies = self._copies.get(order.client_id, {})
+        copies = self._copies.of(order.client_id)
         if order.state.terminal or not copies:
             return
         if order.filled_lots != order.executed_lots:
             for venue_id in copies:
-                self._incomplete.setdefault(venue_id, now + FILLS_GRACE)
+                self.reads.want_unless_told(venue_id, now + FILLS_GRACE)
             return
         for venue_id in copies:
-            self._incomplete.pop(venue_id, None)
-        if not all(copy.state in _ENDED_AS for copy in copies.values()):
-            return
-        states = {_ENDED_AS[copy.state] for copy in copies.values()}
-        for state in (OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED):
-            if state in states:
-                cancel = self._cancels.get(order.client_id)
-                why = cancel.reason if cancel is not None and state is OrderState.CANCELLED else f"venue: {state.value}"
-                self._end(self._change(order, out, now, state=state, reason=why), out)
-                return
+            self.reads.told(venue_id)
+        state = self._copies.end(order.client_id)
+        if state is not None:
+            reason = self.cancels.reason(order.client_id) if state is OrderState.CANCELLED else None
+            self._end(self._change(order, out, now, state=state, reason=reason or f"venue: {state.value}"), out)
 
     def _end(self, order: Order, out: Effects) -> None:
         self.slot_freed = True
-        self._cancels.pop(order.client_id, None)
+        self.cancels.ended(order.client_id)
         for venue_id in order.venue_ids:
-            self.reading(venue_id)
+            self.reads.taken(venue_id)
         market = self._markets[order.market]
         out.note(
             f"order.{order.state.value}",
