@@ -34,7 +34,16 @@ class Account:
     def __init__(self, settings: Settings, restored: events.Restored, markets: dict[str, Market], now: int) -> None:
         self.ledger = Ledger(markets, settings.initial_position)
         self.funds = Funds()
-        self.orders = Orders(settings.tag, restored.epoch, settings.settle, markets, self.ledger, self.funds, now)
+        self.orders = Orders(
+            settings.tag,
+            restored.epoch,
+            settings.settle,
+            markets,
+            self.ledger,
+            self.funds,
+            now,
+            take_over=settings.take_over,
+        )
         self.watch = Watch(settings.settle, now)
         self.trouble: Trouble | None = None
         self.doubt_until = 0  # venue time until which a create of unknown fate could still make a row
@@ -128,7 +137,7 @@ class Account:
         order, why = adoption.order, adoption.why
         out.note("order.adopted", level="warning", market=order.market, client_id=order.client_id, why=why)
         if why == "late":
-            self.orders.want_gone(self.orders.get(order.client_id) or order, "late order", now)
+            self.orders.late(order.client_id, now, out)
         elif why == "stale_journal":
             self._in_trouble(EXIT_UNPROVEN, f"the journal is an older copy: it does not know order {order.client_id}")
         elif why == "other_instance":

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from runner.model.order import OrderRow, OrderState
+from runner.model.order import Order, OrderRow, OrderState
 
 ENDED_AS: Mapping[str, OrderState] = {
     "done": OrderState.FILLED,
@@ -53,10 +53,13 @@ class Copies:
         self._names[order_id] = name
         self._copies.setdefault(name, {})[order_id] = Copy()
 
-    def add_ended(self, name: str, order_ids: Iterable[int]) -> None:
-        """Orders that had ended when the journal last knew of them: remembered, and not asked about."""
-        for order_id in order_ids:
-            self._names[order_id] = name
+    def add_ended(self, order: Order) -> None:
+        """An order that had ended when the journal last knew of it. What each of several copies did is not kept."""
+        word = next((word for word, state in ENDED_AS.items() if state is order.state), "")
+        for order_id in order.venue_ids:
+            self.add(order.client_id, order_id)
+            executed = order.executed_lots if len(order.venue_ids) == 1 else 0
+            self._copies[order.client_id][order_id] = Copy(word, executed)
 
     def forget(self, name: str, order_ids: Iterable[int]) -> None:
         self._copies.pop(name, None)

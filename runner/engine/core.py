@@ -147,6 +147,8 @@ class Engine:
 
     def _take_restored(self, what: events.Restored, _now: int, out: Effects) -> None:
         self._restored = what
+        for latch in what.latches:
+            out.note("latch.stands", level="error", latch=latch)
         if what.strategy_state is None:
             return
         try:
@@ -166,6 +168,7 @@ class Engine:
         account = self.account = Account(self.settings, self._restored, self.markets, now)
         self.feeds = Feeds({symbol: self._feed(self.markets[symbol]) for symbol in self.settings.markets})
         self._handlers |= account.handlers() | self.feeds.handlers()
+        self._handlers[events.PublicTrade] = self._traded
         account.take_over(self._restored, now, out)
         self._restored = None
 
@@ -199,6 +202,13 @@ class Engine:
 
     def _fault(self, what: events.VenueFault, _now: int, out: Effects) -> None:
         out.note("venue.fault", level="warning", source=what.source, problem=what.what)
+
+    def _traded(self, what: events.PublicTrade, now: int, out: Effects) -> None:
+        self.feeds.trade(what)
+        due = self.account.orders.traded(what.market, what.ticks, now)
+        if due is not None and self._wake_at is not None:
+            self._wake_at = min(self._wake_at, due)
+            self._idle = Output(wake_at=self._wake_at)
 
     def _budget(self, what: events.Budget, _now: int, _out: Effects) -> None:
         self._free, self._refill_at = what.free, what.refill_at
@@ -335,6 +345,7 @@ class Engine:
             account.ledger.position,
             account.orders.parents,
             account.funds,
+            account.orders.names_used_up,
         )
 
     def _say_refused(self, refused: Refused, out: Effects) -> None:

@@ -20,8 +20,8 @@ from runner.engine.ledger import Ledger
 from runner.engine.reads import Reads
 from runner.engine.risk import Approved
 from runner.engine.strangers import Strangers
-from runner.model.command import Cancel, FillBooked, OrderChanged, Place
-from runner.model.ids import client_id, parse_client_id
+from runner.model.command import Cancel, FillBooked, LatchSet, OrderChanged, Place
+from runner.model.ids import GENERATION_MAX, client_id, parse_client_id
 from runner.model.market import Market
 from runner.model.money import MONEY
 from runner.model.order import Fill, Order, OrderRow, OrderState, Role, Side, TradeRow
@@ -32,6 +32,8 @@ FILLS_GRACE = SECOND  # how long the stream's own events may take before the ord
 MARKET_POLL = 3 * SECOND // 2
 NONCE_WINDOW = 5 * SECOND  # W of orders.md
 ABSENT_COUNTS = 600 * SECOND
+INSTANCE_ACTIVE = 120 * SECOND  # an order of another journal that moved so shortly before our start has a live owner
+PRIVATE_NEWS_WITHIN = 2 * SECOND  # of a public trade that should have been with us
 FORGET_AFTER = 900 * SECOND  # an ended order; should it turn up later, its name still tells whose it is
 
 _UNBORN = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN})
@@ -39,7 +41,8 @@ _UNBORN = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN})
 
 class Adoption(Struct, frozen=True):
     """An order with our tag that the journal did not know. `why`: `late` | `older_epoch` | `stale_journal` |
-    `other_instance` (a name of another journal, created while we run).
+    `other_instance` (a name of another journal, created while we run or at work just before). The last is reported
+    and not taken: it has an owner, and only our own journal's orders are ours to cancel then (orders.md rule 25).
     """
 
     order: Order
@@ -50,12 +53,23 @@ class Orders:
     """Every order of ours that exists or may exist, and those that ended in this run."""
 
     def __init__(
-        self, tag: str, epoch: int, settle: int, markets: dict[str, Market], ledger: Ledger, funds: Funds, now: int
+        self,
+        tag: str,
+        epoch: int,
+        settle: int,
+        markets: dict[str, Market],
+        ledger: Ledger,
+        funds: Funds,
+        now: int,
+        *,
+        take_over: bool = False,
     ) -> None:
         self._tag = tag
         self._epoch = epoch
         self._settle_time = settle  # D of orders.md
-        self._began = now
+        # From here on an order of another journal is a second instance's. Source: orders.md rule 25.
+        self._alone_since = now
+        self._take_over = take_over
         self._markets = markets
         self._ledger = ledger
         self._funds = funds
@@ -105,6 +119,10 @@ class Orders:
         """Every live order was in the newest complete listing."""
         return all(order.venue_ids and self._listed.issuperset(order.venue_ids) for order in self._live.values())
 
+    def names_used_up(self, slot: str) -> bool:
+        """The slot has no name left for another order (orders.md rule 1)."""
+        return self._generations.get(slot, -1) >= GENERATION_MAX
+
     def known(self, order_id: int) -> bool:
         return self._copies.name_of(order_id) is not None
 
@@ -115,7 +133,9 @@ class Orders:
         self._generations.update(generations)
         for order in orders:
             self._store(order)
-            self._copies.add_ended(order.client_id, order.venue_ids)
+            if order.state.terminal:
+                self._copies.add_ended(order)
+                self._bury(order)
             if order.state in {OrderState.INTENDED, OrderState.SENT}:
                 self._change(order, out, now, state=OrderState.UNKNOWN, reason="restart")
             if not order.state.terminal:
@@ -167,9 +187,9 @@ class Orders:
         if order.state not in _UNBORN:
             return  # a copy of it lives: the refusal speaks only of its own
         self._funds.release(name)
-        if order.nonce is not None:  # it left: a proxy may have sent it twice, and one refusal proves one copy
-            self._tombstones[name] = now + NONCE_WINDOW + self._settle_time
-        self._end(self._change(order, out, now, state=OrderState.REJECTED, reason=why), out)
+        order = self._change(order, out, now, state=OrderState.REJECTED, reason=why)
+        self._bury(order)
+        self._end(order, out)
 
     def unknown_outcome(self, name: str, why: str, now: int, out: Effects) -> None:
         order = self._orders[name]
@@ -182,8 +202,17 @@ class Orders:
         order = self._orders[name]
         if order.state is OrderState.UNKNOWN:
             self._funds.release(name)
-            self._tombstones[name] = now + ABSENT_COUNTS
-            self._end(self._change(order, out, now, state=OrderState.ABSENT, reason="proven absent"), out)
+            order = self._change(order, out, now, state=OrderState.ABSENT, reason="proven absent")
+            self._bury(order)
+            self._end(order, out)
+
+    def _bury(self, order: Order) -> None:
+        """Count an order that should not exist for as long as a copy of it may still come (rules 7 and 9)."""
+        if order.state is OrderState.ABSENT:
+            self._tombstones[order.client_id] = order.changed + ABSENT_COUNTS
+        elif order.state is OrderState.REJECTED and order.nonce is not None and not order.venue_ids:
+            # It left: a proxy may have sent it twice, and one refusal proves one copy.
+            self._tombstones[order.client_id] = order.changed + NONCE_WINDOW + self._settle_time
 
     # News of rows and trades, in any order ----------------------------------------------------------------
 
@@ -205,15 +234,44 @@ class Orders:
         adoption = None
         if name not in self._orders:
             adoption = self._adopt(row, name, now)
+            if adoption is not None and adoption.why == "other_instance":
+                self.strangers.disown(row)
+                return adoption
             if adoption is None:
                 self.strangers.disown(row)
                 return None
+        ended = self._orders[name].state.terminal
         self._link(row.id, name, now, out)
         self._apply(row, name, now, out)
+        if row.trades is None and row.executed_lots and self._orders[name].state.terminal and not ended:
+            self.reads.want(row.id, now + FILLS_GRACE)
         return adoption
 
-    def trade(self, row: TradeRow, now: int, out: Effects) -> None:
-        """A trade of the account. The same trade may be told by the stream, a list and a GET."""
+    def late(self, name: str, now: int, out: Effects) -> None:
+        """An order that was proven not to exist does: it goes at once, and somebody has to look (rule 9)."""
+        self.want_gone(self._orders[name], "late order", now)
+        out.changes.append(LatchSet("late_order", name))
+        out.note("latch.set", level="error", client_id=name, latch="late_order")
+
+    def traded(self, market: str, ticks: int, now: int) -> int | None:
+        """A public trade. If one of our resting orders should have been in it, the order is read unless the private
+        stream tells of it in time; returns when. Source: orders.md rule 14.
+        """
+        at = None
+        for order in self._live.values():
+            if order.market == market and order.ticks is not None and (ticks - order.ticks) * order.side.sign <= 0:
+                at = now + PRIVATE_NEWS_WITHIN
+                for order_id, copy in self._copies.alive(order.client_id):
+                    if copy.state == "wait":
+                        self.reads.want_unless_told(order_id, at)
+        return at
+
+    def trade(self, row: TradeRow, now: int, out: Effects, *, of_read: bool = False) -> None:
+        """A trade of the account. The same trade may be told by the stream, a list and a GET.
+
+        Every match that was not told by a GET of its order (`of_read`) leads to one: of a self-trade, a list shows
+        one side only.
+        """
         name = self._copies.name_of(row.order_id) if row.order_id is not None else None
         if name is None:
             if row.order_id is not None and self.strangers.keep(row.order_id, row):
@@ -247,6 +305,8 @@ class Orders:
             trade=fill.trade_id,
         )
         self._settle(order, now, out)
+        if not of_read:
+            self.reads.want(fill.order_id, now + FILLS_GRACE)
 
     def missing(self, order_id: int, now: int, out: Effects) -> None:
         """A GET says there is no such order. It was there: this proves nothing, and is asked about for ever."""
@@ -270,6 +330,8 @@ class Orders:
     def forget(self, now: int) -> None:
         """Drop what ended long ago from memory; the journal keeps it."""
         for name, order in list(self._orders.items()):
+            if order.state is OrderState.ABSENT:
+                continue  # recognised for ever
             if order.state.terminal and name not in self._tombstones and now - order.changed > FORGET_AFTER:
                 del self._orders[name]
                 self._copies.forget(name, order.venue_ids)
@@ -311,13 +373,14 @@ class Orders:
         """A row with our tag that we hold no order for. One that has ended without a fill needs no owner."""
         parsed = parse_client_id(name)
         assert parsed is not None
-        if row.terminal and not row.executed_lots:
-            return None
         if parsed.epoch == self._epoch:
             why = "late" if parsed.generation <= self._generations.get(parsed.slot, -1) else "stale_journal"
         else:
-            why = "older_epoch" if row.created_at * SECOND < self._began else "other_instance"
-        self._generations[parsed.slot] = max(parsed.generation, self._generations.get(parsed.slot, -1))
+            why = "other_instance" if self._of_another(row) else "older_epoch"
+        if row.terminal and not row.executed_lots and why in {"late", "older_epoch"}:
+            return None
+        if why != "other_instance":
+            self._generations[parsed.slot] = max(parsed.generation, self._generations.get(parsed.slot, -1))
         order = Order(
             client_id=name,
             slot=parsed.slot,
@@ -334,8 +397,15 @@ class Orders:
             filled_lots=self._ledger.filled_lots(name),
             reason=f"adopted: {why}",
         )
-        self._store(order)
+        if why != "other_instance":
+            self._store(order)
         return Adoption(order, why)
+
+    def _of_another(self, row: OrderRow) -> bool:
+        """A second instance is behind this order of another journal, not a predecessor (rule 25)."""
+        if row.created_at * SECOND >= self._alone_since:
+            return True
+        return not self._take_over and row.updated_at * SECOND >= self._alone_since - INSTANCE_ACTIVE
 
     def _link(self, order_id: int, name: str, now: int, out: Effects) -> None:
         """Add a venue id to an order. A second one is a copy: counted, cancelled, and said aloud."""
@@ -357,7 +427,10 @@ class Orders:
 
     def _reopen(self, order: Order, now: int, out: Effects) -> None:
         if order.state.terminal:
+            unexpected = order.state in {OrderState.ABSENT, OrderState.REJECTED}
             order = self._change(order, out, now, state=OrderState.OPEN, reason="a late copy of it is at work")
+            if unexpected:
+                self.late(order.client_id, now, out)
         self.want_gone(order, "duplicate", now)
 
     def _apply(self, row: OrderRow, name: str, now: int, out: Effects) -> None:
@@ -367,12 +440,12 @@ class Orders:
         if moved and row.state == "wait":
             self.cancels.moved_to_wait(name, now)
         order = self._orders[name]
-        if order.state.terminal and not row.terminal:
+        executed = max(order.executed_lots, self._copies.executed_lots(name))
+        if order.state.terminal and (not row.terminal or executed > order.executed_lots):
             self._reopen(order, now, out)
             order = self._orders[name]
         if row.state != "pending":
             self._funds.seen(name, now)
-        executed = self._copies.executed_lots(name)
         state = _alive_as(order, row)
         if executed != order.executed_lots or state is not order.state:
             order = self._change(order, out, now, executed_lots=executed, state=state)
@@ -380,7 +453,7 @@ class Orders:
             # A market order is silent unless it is filled whole: it is asked about until it ends.
             self.reads.want(row.id, now + MARKET_POLL)
         for trade in row.trades or ():
-            self.trade(msgspec.structs.replace(trade, order_id=row.id), now, out)
+            self.trade(msgspec.structs.replace(trade, order_id=row.id), now, out, of_read=True)
         self._settle(self._orders[name], now, out)
 
     def read(self, row: OrderRow, now: int, out: Effects) -> Adoption | None:
