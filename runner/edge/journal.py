@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from runner.edge import journal_tables as sql
 from runner.edge.journal_file import SQLITE_ERRORS, JournalUnusable, create, damaged, is_new, opening, roll_back
-from runner.model.command import Change, Decided, FillBooked, Note, OrderChanged, StateChanged
+from runner.model.command import Change, Decided, FillBooked, LatchSet, Note, OrderChanged, StateChanged
 from runner.model.event import Restored
 from runner.model.market import POWERS_OF_TEN, Market
 from runner.model.order import Fill, Order, OrderState
@@ -139,6 +139,7 @@ class Journal:
                 fills=_decoded(_FILL, query(sql.ALL_FILLS)),
                 strategy_state=state and state[0],
                 used_slots=tuple(slot for (slot,) in query(sql.USED_SLOTS)),
+                latches=tuple(name for (name,) in query(sql.LATCHES)),
             )
 
     def orders(self) -> tuple[Order, ...]:
@@ -286,6 +287,8 @@ class Journal:
                         execute(sql.PUT_STRATEGY_STATE, (*of_event, state))
                     case Decided(reason=reason):
                         execute(sql.ADD_DECISION, (*of_event, reason))
+                    case LatchSet(name=name, client_id=client_id):
+                        execute(sql.SET_LATCH, (name, *of_event, _json({"client_id": client_id})))
                     case _:
                         assert_never(change)
             for note in entry.notes:

@@ -237,3 +237,9 @@ PUT_STRATEGY_STATE = """
     INSERT INTO strategy_state (id, run, event, time, value) VALUES (1, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET
         run = excluded.run, event = excluded.event, time = excluded.time, value = excluded.value"""
+
+# Latches ------------------------------------------------------------------------------------------------------
+
+LATCHES = "SELECT name FROM latches ORDER BY name"
+# What set it first is what has to be looked at.
+SET_LATCH = "INSERT INTO latches (name, run, event, time, facts) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING"

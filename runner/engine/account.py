@@ -93,15 +93,15 @@ class Account:
         Only cancels may use the reserve, unless the run is stopping and nothing else needs it.
         """
         used = 0
-        for order_id, name in self.orders.cancels_due(now):
+        for order_id, name in list(self.orders.cancels.due(now)):
             if used < free:
                 self.orders.cancel_posted(order_id, name, now, out)
                 used += 1
         most = free - used - (0 if stopping else self._reserve)
-        requests = self.watch.requests(now, self.orders.reads_due(now), most) if most > 0 else []
+        requests = self.watch.requests(now, self.orders.reads.due(now), most) if most > 0 else []
         for request in requests:
             if isinstance(request, ReadOrder):
-                self.orders.reading(request.order_id)
+                self.orders.reads.taken(request.order_id)
         out.commands.extend(requests)
         if now >= self._forget_at:
             self.orders.forget(now)
@@ -137,7 +137,7 @@ class Account:
         order, why = adoption.order, adoption.why
         out.note("order.adopted", level="warning", market=order.market, client_id=order.client_id, why=why)
         if why == "late":
-            self.orders.want_gone(self.orders.get(order.client_id) or order, "late order", now)
+            self.orders.late(order.client_id, now, out)
         elif why == "stale_journal":
             self._in_trouble(EXIT_UNPROVEN, f"the journal is an older copy: it does not know order {order.client_id}")
         elif why == "other_instance":

@@ -152,6 +152,8 @@ class Engine:
 
     def _take_restored(self, what: events.Restored, _now: int, out: Effects) -> None:
         self._restored = what
+        for latch in what.latches:
+            out.note("latch.stands", level="error", latch=latch)
         if what.strategy_state is None:
             return
         try:
@@ -171,6 +173,7 @@ class Engine:
         account = self.account = Account(self.settings, self._restored, self.markets, now)
         self.feeds = Feeds({symbol: self._feed(self.markets[symbol]) for symbol in self.settings.markets})
         self._handlers |= account.handlers() | self.feeds.handlers()
+        self._handlers[events.PublicTrade] = self._traded
         account.take_over(self._restored, now, out)
         self._restored = None
 
@@ -204,6 +207,13 @@ class Engine:
 
     def _fault(self, what: events.VenueFault, _now: int, out: Effects) -> None:
         out.note("venue.fault", level="warning", source=what.source, problem=what.what)
+
+    def _traded(self, what: events.PublicTrade, now: int, out: Effects) -> None:
+        self.feeds.trade(what)
+        due = self.account.orders.traded(what.market, what.ticks, now)
+        if due is not None and self._wake_at is not None:
+            self._wake_at = min(self._wake_at, due)
+            self._idle = Output(wake_at=self._wake_at)
 
     def _budget(self, what: events.Budget, _now: int, _out: Effects) -> None:
         self._free, self._refill_at = what.free, what.refill_at
@@ -326,7 +336,7 @@ class Engine:
     def _place(self, proposals: Iterable[Target], number: int, now: int, out: Effects) -> int:
         account = self.account
         gate = Gate(self.settings.limits, self._situation(now))
-        cancels = len(account.orders.cancels_due(now))
+        cancels = sum(1 for _ in account.orders.cancels.due(now))
         room = self._free - max(self.settings.cancel_reserve, cancels)
         placed = 0
         for target in proposals:
@@ -358,6 +368,7 @@ class Engine:
             account.ledger.position,
             account.orders.parents,
             account.funds,
+            account.orders.names_used_up,
         )
 
     def _say_refused(self, refused: Refused, out: Effects) -> None:
@@ -374,7 +385,7 @@ class Engine:
             before = len(out.commands)
             self._reconcile(number, now, out)
             busy = any(order.state in _UNRESOLVED for order in self.account.orders.live())
-            if busy or self.account.orders.cancelling() or len(out.commands) > before:
+            if busy or self.account.orders.cancels or len(out.commands) > before:
                 return
         self._begin_stop("once", 0, "once", now, out)
 

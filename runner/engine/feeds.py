@@ -76,7 +76,6 @@ class Feeds:
             BookSnapshot: self._book,
             BookDelta: self._book,
             BookGap: self._gap,
-            PublicTrade: self._trade,
             StreamAlive: self._alive,
         }
 
@@ -141,7 +140,7 @@ class Feeds:
             feed.book.apply(what, now)
             out.note("book.gap", level="warning", market=what.market, reason=what.reason)
 
-    def _trade(self, what: PublicTrade, _now: int, _out: Effects) -> None:
+    def trade(self, what: PublicTrade) -> None:
         feed = self.by_symbol.get(what.market)
         if feed is None:
             return

@@ -54,7 +54,7 @@ class Situation(Struct, frozen=True):
     """What a tick's verdicts rest on.
 
     `orders`: every order of ours that exists or may exist. `foreign`: other live orders of the account, read only.
-    `parents`: lots filled so far, by parent.
+    `parents`: lots filled so far, by parent. `names_used_up`: whether a slot has no client order id left.
     """
 
     now: int
@@ -66,6 +66,7 @@ class Situation(Struct, frozen=True):
     position: Callable[[str], Decimal]
     parents: Mapping[str, int]
     funds: Funds
+    names_used_up: Callable[[str], bool] = lambda _slot: False
 
 
 _Refusal = tuple[str, dict[str, str | int | float | None]]
@@ -120,6 +121,8 @@ class Gate:
     # The checks -------------------------------------------------------------------------------------------
 
     def _rules(self, target: Target, market: Market) -> _Refusal | None:
+        if self._at.names_used_up(target.slot):
+            return "names_used_up", {"slot": target.slot}
         if not market.enabled:
             return "market_disabled", {"market": market.symbol}
         quantity = market.quantity(target.lots)

@@ -48,7 +48,11 @@ class _Listing(Struct):
 
 
 class _LookUp(Struct):
-    """The search for one order. It is complete when every window was answered by less than a full page."""
+    """The search for one order. It is complete when every window was answered by less than a full page.
+
+    `whole`: the venue does not filter by time. Then everything is listed, page by page, and only a listing that
+    agrees with the one before counts: rows shift between the pages of a venue at work.
+    """
 
     name: str
     due: int
@@ -61,6 +65,10 @@ class _LookUp(Struct):
     late_rounds: int = 0
     lacked: int = 0  # complete rounds, late enough, that found no candidate
     lacked_at: int = 0
+    whole: bool = False
+    page: int = 1
+    seen: frozenset[int] = frozenset()
+    seen_before: frozenset[int] | None = None
 
 
 class _Balances(Struct):
@@ -199,6 +207,11 @@ class Watch:
         return ListOrders(query, (_AT_WORK[self._listing.stage],), None, None, self._listing.page)
 
     def _search(self, search: _LookUp) -> Command:
+        if search.whole:
+            if search.page == 1:
+                search.began, search.evidence, search.seen = self.venue_clock, True, frozenset()
+            search.query = self._query()
+            return ListOrders(search.query, (), None, None, search.page)
         if not search.windows:
             search.windows = [search.span]
             search.began = self.venue_clock
@@ -268,11 +281,15 @@ class Watch:
         if search is None or order is None:
             return False
         search.query = None
-        time_from, time_to = search.windows.pop()
-        if any(not time_from <= row.created_at < time_to for row in what.rows):
-            search.evidence = False  # the venue does not filter by time: what is not here proves nothing
         if any(_candidate(row, order, known) for row in what.rows):
             search.evidence = False
+        if search.whole:
+            return self._page_listed(search, what, order, now)
+        time_from, time_to = search.windows.pop()
+        if any(not time_from <= row.created_at < time_to for row in what.rows):
+            # The venue does not filter by time: what is not here proves nothing.
+            search.evidence, search.whole, search.windows = False, True, []
+            return self._round_ended(search, order, now)
         if what.full:
             middle = (time_from + time_to) // 2
             if middle == time_from:
@@ -281,6 +298,16 @@ class Watch:
                 search.windows += [(time_from, middle), (middle, time_to)]
         search.due = now
         return not search.windows and self._round_ended(search, order, now)
+
+    def _page_listed(self, search: _LookUp, what: OrdersListed, order: Order, now: int) -> bool:
+        search.seen |= {row.id for row in what.rows}
+        if what.full:
+            search.page, search.due = search.page + 1, now
+            return False
+        search.page = 1
+        search.evidence = search.evidence and search.seen == search.seen_before
+        search.seen_before = search.seen
+        return self._round_ended(search, order, now)
 
     def asked(self, query: int) -> str:
         """What a request that is out is about, for the reader."""
@@ -307,7 +334,7 @@ class Watch:
         for search in self._look_ups.values():
             if search.query == query:
                 search.query, search.due = None, now + LOOK_UPS_APART
-                search.windows = []
+                search.windows, search.page = [], 1
         return self._reads.pop(query, None)
 
     def _round_ended(self, search: _LookUp, order: Order, now: int) -> bool:

@@ -105,7 +105,14 @@ class Decided(Struct, frozen=True, tag=True):
     reason: str
 
 
-Change = OrderChanged | FillBooked | StateChanged | Decided
+class LatchSet(Struct, frozen=True, tag=True):
+    """Something happened that a person has to look at; it stands until lifted. `name`: `late_order`."""
+
+    name: str
+    client_id: str
+
+
+Change = OrderChanged | FillBooked | StateChanged | Decided | LatchSet
 
 
 class Note(Struct, frozen=True, tag=True):

@@ -34,6 +34,7 @@ class Restored(Struct, frozen=True, tag=True):
     fills: tuple[Fill, ...] = ()  # of the journal's whole life, in the order they were learnt
     strategy_state: str | None = None  # JSON
     used_slots: tuple[str, ...] = ()  # slots of repeat=False quotes that had a fill
+    latches: tuple[str, ...] = ()  # names of those that stand
 
 
 class MarketsRead(Struct, frozen=True, tag=True):

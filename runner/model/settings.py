@@ -44,7 +44,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     on_stop: Literal["cancel", "leave"] = "cancel"
     once: bool = False
-    take_over: bool = False  # orders of another journal that were active just before the start are ours (orders.md 25)
+    take_over: bool = False  # orders of another journal that moved just before the start are nobody else's
     initial_position: dict[str, Decimal] = {}
     settle: int = 30 * SECOND  # D of orders.md: the longest an authorised request may take to become a row
     cancel_reserve: int = 8  # requests of the budget that only cancels may use

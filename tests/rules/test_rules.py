@@ -1,0 +1,547 @@
+"""orders.md, rule by rule: each test is named after the rule that it holds the engine to."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+from desk import (
+    ASK_QUOTE,
+    BID,
+    BID_QUOTE,
+    EPOCH,
+    LOTS,
+    ROGER,
+    START,
+    TAG,
+    D,
+    Desk,
+    W,
+    match,
+    name,
+    row,
+)
+
+from runner.altmarkets.rest import NoResponse, Response, interpret
+from runner.engine.core import SIGN_WITHIN
+from runner.model.command import (
+    Cancel,
+    Finish,
+    LatchSet,
+    ListOrders,
+    ListTrades,
+    OrderChanged,
+    Place,
+    ReadOrder,
+    StateChanged,
+)
+from runner.model.event import (
+    Accepted,
+    BalanceNews,
+    CancelAnswered,
+    NotSent,
+    OrderNews,
+    OrderRead,
+    OrdersListed,
+    PublicTrade,
+    Rejected,
+    Restored,
+    Sent,
+    StopRequested,
+    StreamUp,
+    TradeNews,
+    TradesListed,
+    Unknown,
+)
+from runner.model.ids import GENERATION_MAX, parse_client_id
+from runner.model.order import BalanceRow, Order, OrderState, Quote, Side
+from runner.model.settings import MILLISECOND, SECOND, Limits
+
+MILLISECONDS = START // MILLISECOND
+
+
+def held(order_id: int | None = None, state: OrderState = OrderState.SENT, generation: int = 0) -> Order:
+    """A bid as the journal remembers it."""
+    return Order(
+        client_id=name(generation=generation),
+        slot="bid",
+        generation=generation,
+        market=ROGER.symbol,
+        side=Side.BUY,
+        ticks=BID,
+        lots=LOTS,
+        state=state,
+        created=START - SECOND,
+        changed=START - SECOND,
+        event=1,
+        sign_before=MILLISECONDS + 4000,
+        nonce=MILLISECONDS - 1000,
+        venue_ids=() if order_id is None else (order_id,),
+    )
+
+
+def lost(desk: Desk) -> Place:
+    """The only create went out, and no answer came."""
+    place = desk.place()
+    desk.give(Sent(place.client_id, desk.now // MILLISECOND))
+    desk.give(Unknown(place.client_id, "timeout"))
+    return place
+
+
+def look_ups(desk: Desk) -> list[ListOrders]:
+    return [each for each in desk.asked(ListOrders) if not each.states]
+
+
+def look_until_absent(desk: Desk, place: Place, seconds: int) -> None:
+    """Every look-up is answered at once, and finds nothing."""
+    answered = 0
+    for _ in range(seconds):
+        desk.wait(1)
+        while answered < len(look_ups(desk)):
+            query = look_ups(desk)[answered].query
+            answered += 1
+            desk.give(OrdersListed(query, (), full=False, venue_time=desk.now))
+
+
+def test_rule_01_a_slot_that_has_used_its_names_is_refused_by_the_gate() -> None:
+    desk = Desk((BID_QUOTE, ASK_QUOTE), restored=Restored(EPOCH, generations={"bid": GENERATION_MAX}))
+    assert [place.client_id for place in desk.asked(Place)] == [name("ask")]
+    assert desk.said("order.refused")[0].facts["code"] == "names_used_up"
+
+
+def test_rule_02_a_name_says_tag_epoch_slot_and_generation() -> None:
+    desk = Desk(restored=Restored(EPOCH, generations={"bid": 41}))
+    parsed = parse_client_id(desk.place().client_id)
+    assert parsed is not None
+    assert (parsed.tag, parsed.epoch, parsed.slot, parsed.generation) == (TAG, EPOCH, "bid", 42)
+
+
+def test_rule_03_orders_of_others_are_never_cancelled_nor_counted() -> None:
+    others = (row(None, 7), row("HUMAN", 8), row(name().replace(TAG, "OTHERS"), 9))
+    desk = Desk((), at_work=others)
+    assert not list(desk.orders.live())
+    desk.give(StopRequested("signal"))
+    assert not desk.asked(Cancel)
+    assert desk.asked(Finish)[0].exit_code == 0
+
+
+def test_rule_04_every_copy_under_one_name_is_counted_and_cancelled() -> None:
+    desk = Desk()
+    place = desk.place()
+    desk.accept(place, 1)
+    desk.give(OrderNews(row(place.client_id, 2)))
+    assert desk.order(place.client_id).venue_ids == (1, 2)
+    assert desk.order(place.client_id).remaining_lots == 2 * LOTS
+    assert {cancel.order_id for cancel in desk.asked(Cancel)} == {1, 2}
+    assert desk.said("order.duplicate")
+
+
+def test_rule_05_an_intent_is_in_the_output_that_asks_for_the_order() -> None:
+    desk = Desk((), at_work=(row(None, 77),))
+    Desk.quotes = (BID_QUOTE,)
+    desk.wait(2)
+    (output,) = [each for each in desk.outputs if any(isinstance(c, Place) for c in each.commands)]
+    (intent,) = [change.order for change in output.changes if isinstance(change, OrderChanged)]
+    assert intent.state is OrderState.INTENDED
+    assert intent.id_floor == 77
+    assert intent.sign_before == desk.place().sign_before == (intent.created + SIGN_WITHIN) // MILLISECOND
+    assert any(isinstance(change, StateChanged) for each in desk.outputs for change in each.changes)
+
+
+@pytest.mark.parametrize("state", [OrderState.INTENDED, OrderState.SENT])
+def test_rule_06_after_a_restart_nothing_is_sent_again(state: OrderState) -> None:
+    desk = Desk(restored=Restored(EPOCH, (held(state=state),), {"bid": 0}))
+    desk.wait(10)
+    assert desk.order(name()).state is OrderState.UNKNOWN
+    assert not desk.asked(Place)
+
+
+REFUSED = b'{"errors":["market.account.insufficient_balance"]}'
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "proven"),
+    [
+        (422, REFUSED, True),
+        (400, REFUSED, True),
+        (401, REFUSED, True),
+        (403, REFUSED, True),
+        (404, REFUSED, True),
+        (405, REFUSED, True),
+        (422, b'{"errors":["market.order.create_error"]}', False),
+        (422, b'{"errors":["market.account.insufficient_balance","market.order.create_error"]}', False),
+        (403, b"", False),
+        (403, b"<html>", False),
+        (429, REFUSED, False),
+        (302, b"", False),
+        (500, REFUSED, False),
+        (502, b"<html>", False),
+        (201, b"<html>", False),
+    ],
+)
+def test_rule_07_only_what_proves_a_refusal_is_one(status: int, body: bytes, proven: bool) -> None:
+    answer = interpret(Place(name(), ROGER.symbol, Side.BUY, BID, LOTS, 0), Response(status, {}, body), {})
+    outcomes = [what for what in answer if isinstance(what, Rejected | NotSent | Unknown)]
+    assert [type(what) for what in outcomes] == [Rejected if proven else Unknown]
+
+
+def test_rule_07_only_a_failure_before_the_first_byte_proves_a_non_send() -> None:
+    place = Place(name(), ROGER.symbol, Side.BUY, BID, LOTS, 0)
+    assert isinstance(next(iter(interpret(place, NoResponse(False, "connect"), {}))), NotSent)
+    assert isinstance(next(iter(interpret(place, NoResponse(True, "timeout"), {}))), Unknown)
+
+
+def test_rule_07_a_refused_name_counts_until_no_copy_can_come_also_after_a_restart() -> None:
+    desk = Desk()
+    place = desk.place()
+    desk.give(Sent(place.client_id, desk.now // MILLISECOND))
+    desk.give(Rejected(place.client_id, 422, ("market.account.insufficient_balance",)))
+    refused = desk.order(place.client_id)
+    again = Desk((), restored=Restored(EPOCH, (refused,), {"bid": 0}))
+    for orders in (desk.orders, again.orders):
+        assert refused in orders.may_exist(START + W + D - 1)
+        assert refused not in orders.may_exist(START + W + D)
+
+
+def test_rule_08_an_unknown_order_keeps_its_slot_and_counts_and_is_looked_for() -> None:
+    desk = Desk((BID_QUOTE, Quote("low", Side.BUY, 0.00003, 100)), limits=Limits(max_open_orders=1))
+    place = lost(desk)
+    desk.wait(20)
+    assert desk.asked(Place) == [place]
+    assert look_ups(desk)
+
+
+@pytest.mark.parametrize("enforced", [True, False])
+def test_rule_09_absence_needs_the_nonce_window_the_venues_clock_and_two_look_ups(enforced: bool) -> None:
+    desk = Desk(enforced=enforced)
+    place = lost(desk)
+    look_until_absent(desk, place, 120)
+    order = desk.order(place.client_id)
+    assert order.state is (OrderState.ABSENT if enforced else OrderState.UNKNOWN)
+    if enforced:
+        assert order.changed >= place.sign_before * MILLISECOND + W + D + 8 * SECOND
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_rule_09_an_absent_order_counts_ten_minutes_and_is_recognised_for_ever(restarted: bool) -> None:
+    gone = msgspec.structs.replace(held(state=OrderState.ABSENT), changed=START)
+    desk = Desk((), restored=Restored(EPOCH, (gone,), {"bid": 0}))
+    assert gone in desk.orders.may_exist(START + 600 * SECOND - 1)
+    desk.wait(2000 if restarted else 60)
+    desk.give(OrderNews(row(gone.client_id, 5, "wait")))
+    assert Cancel(5, gone.client_id) in desk.asked(Cancel)
+    assert LatchSet("late_order", gone.client_id) in [c for output in desk.outputs for c in output.changes]
+    assert desk.order(gone.client_id) in desk.orders.may_exist(desk.now)
+
+
+def test_rule_09_an_absent_order_that_turns_up_filled_is_booked() -> None:
+    gone = held(state=OrderState.ABSENT)
+    desk = Desk((), restored=Restored(EPOCH, (gone,), {"bid": 0}))
+    desk.give(OrderNews(row(gone.client_id, 5, "done", executed=LOTS)))
+    desk.give(TradeNews(match(1, 5)))
+    assert desk.order(gone.client_id).state is OrderState.FILLED
+    assert desk.engine.account.ledger.position("ROGER") == Decimal("99.9")
+
+
+def test_rule_10_without_a_time_filter_only_whole_listings_that_agree_prove_absence() -> None:
+    desk = Desk()
+    place = lost(desk)
+    answered = 0
+    other = row("HUMAN", 3, "done", at=START - 3600 * SECOND, ticks=BID - 5)
+    agree = False
+    for second in range(480):
+        desk.wait(1)
+        agree = second > 120
+        while answered < len(look_ups(desk)):
+            query = look_ups(desk)[answered]
+            answered += 1
+            found = other if agree else msgspec.structs.replace(other, id=1000 + answered)
+            desk.give(OrdersListed(query.query, (found,), full=False, venue_time=desk.now))
+        if not agree:
+            assert desk.order(place.client_id).state is OrderState.UNKNOWN
+    assert look_ups(desk)[1].time_from is None
+    assert desk.order(place.client_id).state is OrderState.ABSENT
+
+
+def test_rule_10_a_known_order_that_is_not_found_is_asked_about_for_ever() -> None:
+    desk = Desk()
+    place = desk.place()
+    desk.accept(place, 1)
+    for _ in range(5):
+        desk.wait(130)
+        read = desk.asked(ReadOrder)[-1]
+        desk.give(OrderRead(read.query, 1, None))
+    assert len(desk.asked(ReadOrder)) >= 5
+    assert not desk.order(place.client_id).state.terminal
+
+
+def test_rule_11_a_row_that_lost_its_name_and_could_be_ours_forbids_absence() -> None:
+    desk = Desk()
+    place = lost(desk)
+    answered = 0
+    for _ in range(120):
+        desk.wait(1)
+        while answered < len(look_ups(desk)):
+            query = look_ups(desk)[answered].query
+            answered += 1
+            nameless = row(None, 50, at=START + SECOND)
+            desk.give(OrdersListed(query, (nameless,), full=False, venue_time=desk.now))
+    assert desk.order(place.client_id).state is OrderState.UNKNOWN
+    assert not desk.asked(Cancel)
+
+
+def test_rule_12_a_cancel_waits_for_the_book_and_repeats_until_the_end_is_seen() -> None:
+    desk = Desk()
+    place = desk.place()
+    desk.accept(place, 1, "pending")
+    Desk.quotes = ()
+    desk.wait(3)
+    assert not desk.asked(Cancel)
+    desk.give(OrderNews(row(place.client_id, 1)))
+    assert len(desk.asked(Cancel)) == 1
+    desk.give(CancelAnswered(1, row(place.client_id, 1)))
+    desk.wait(6)
+    assert len(desk.asked(Cancel)) == 1  # looked at before anything is said again
+    desk.give(OrderRead(desk.asked(ReadOrder)[-1].query, 1, row(place.client_id, 1)))
+    assert len(desk.asked(Cancel)) == 2
+    assert not desk.order(place.client_id).state.terminal
+    desk.give(OrderNews(row(place.client_id, 1, "cancel")))
+    assert desk.order(place.client_id).state is OrderState.CANCELLED
+
+
+def test_rule_13_news_that_overtakes_the_answer_waits_for_it() -> None:
+    desk = Desk()
+    place = desk.place()
+    desk.give(Sent(place.client_id, MILLISECONDS))
+    desk.give(TradeNews(match(1, 1)))
+    desk.give(OrderNews(row(None, 1, "done", executed=LOTS)))
+    assert desk.order(place.client_id).filled_lots == 0
+    desk.give(Accepted(place.client_id, row(place.client_id, 1)))
+    assert desk.order(place.client_id).state is OrderState.FILLED
+
+
+def test_rule_14_an_order_closes_only_with_all_its_fills_and_each_counts_once() -> None:
+    desk = Desk()
+    place = desk.place()
+    desk.accept(place, 1)
+    desk.give(TradeNews(match(1, 1, LOTS // 2)))
+    desk.give(TradeNews(match(1, 1, LOTS // 2)))
+    desk.give(OrderNews(row(None, 1, "done", executed=LOTS)))
+    assert not desk.order(place.client_id).state.terminal
+    desk.give(TradeNews(match(2, 1, LOTS // 2)))
+    assert desk.order(place.client_id).state is OrderState.FILLED
+
+
+def test_rule_14_a_match_alone_reads_the_order() -> None:
+    desk = Desk()
+    desk.accept(desk.place(), 1)
+    desk.give(OrderNews(row(None, 1, executed=100)))
+    desk.give(TradeNews(match(1, 1, 100)))
+    desk.wait(3)
+    assert [read.order_id for read in desk.asked(ReadOrder)] == [1]
+
+
+def test_rule_14_a_match_and_the_close_after_it_read_the_order_once() -> None:
+    desk = Desk()
+    desk.accept(desk.place(), 1)
+    desk.give(TradeNews(match(1, 1)))
+    desk.give(OrderNews(row(None, 1, "done", executed=LOTS)))
+    Desk.quotes = ()
+    desk.wait(3)
+    assert [read.order_id for read in desk.asked(ReadOrder)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("ticks", "told", "reads"), [(BID, False, 1), (BID - 1, False, 1), (BID + 1, False, 0), (BID, True, 0)]
+)
+def test_rule_14_a_public_trade_that_should_be_ours_is_asked_about(ticks: int, told: bool, reads: int) -> None:
+    desk = Desk()
+    desk.accept(desk.place(), 1)
+    desk.wait(0.5)
+    desk.give(PublicTrade(ROGER.symbol, 1, ticks, 5, Side.SELL, START // SECOND))
+    if told:
+        desk.give(OrderNews(row(None, 1)))
+    desk.wait(1.9)
+    assert not desk.asked(ReadOrder)
+    desk.wait(0.2)
+    assert len(desk.asked(ReadOrder)) == reads
+
+
+def test_rule_14_sweeps_of_trades_overlap_by_a_minute() -> None:
+    desk = Desk()
+    desk.accept(desk.place(), 1)
+    desk.mute = True
+    desk.wait(61)
+    desk.give(
+        TradesListed(desk.asked(ListTrades)[-1].query, (match(1, 1, created_at=START // SECOND + 40),), full=False)
+    )
+    desk.wait(61)
+    assert desk.asked(ListTrades)[-1].time_from == START // SECOND + 40 - 60
+
+
+def test_rule_15_a_provisional_fee_gives_way_to_the_told_one() -> None:
+    desk = Desk()
+    desk.accept(desk.place(), 1)
+    desk.give(TradeNews(match(1, 1)))
+    assert desk.engine.account.ledger.fees == {"ROGER": Decimal("0.1")}
+    desk.give(TradeNews(match(1, 1, fee=Decimal("0.25"), fee_currency="ROGER")))
+    assert desk.engine.account.ledger.fees == {"ROGER": Decimal("0.25")}
+
+
+def test_rule_16_the_position_is_own_fills_net_of_fees_and_what_was_there() -> None:
+    desk = Desk(initial_position={"ROGER": Decimal(50)})
+    desk.accept(desk.place(), 1)
+    desk.give(TradeNews(match(1, 1)))
+    desk.give(BalanceNews(BalanceRow("ROGER", Decimal(777), Decimal(0))))
+    assert desk.engine.account.ledger.position("ROGER") == Decimal("149.9")
+
+
+def test_rule_17_deposits_touch_neither_profit_nor_position() -> None:
+    desk = Desk(())
+    desk.give(BalanceNews(BalanceRow("ROGER", Decimal(10**9), Decimal(0))))
+    assert desk.engine.account.ledger.position("ROGER") == 0
+    assert not desk.engine.account.ledger.realised
+
+
+def test_rule_18_a_reservation_ends_only_with_a_read_asked_for_after_wait() -> None:
+    desk = Desk()
+    place = desk.place()
+    funds = desk.engine.account.funds
+    reserved = funds.balance("BTC").available - funds.spendable("BTC")
+    assert reserved == Decimal("0.004")
+    desk.now += SECOND
+    desk.accept(place, 1)
+    rows = funds.balances()
+    funds.read(rows, desk.now)  # asked for no later than it was seen
+    assert funds.spendable("BTC") == funds.balance("BTC").available - reserved
+    funds.read(rows, desk.now + 1)
+    assert funds.spendable("BTC") == funds.balance("BTC").available
+
+
+def test_rule_19_sells_do_not_make_room_for_buys() -> None:
+    half = msgspec.structs.replace(ASK_QUOTE, quantity=50)
+    desk = Desk((half, BID_QUOTE), limits=Limits(max_position={"ROGER": Decimal(99)}))
+    assert [place.side for place in desk.asked(Place)] == [Side.SELL]
+    desk = Desk((ASK_QUOTE, BID_QUOTE), limits=Limits(max_position={"ROGER": Decimal(100)}))
+    assert len(desk.asked(Place)) == 2
+
+
+def test_rule_20_what_is_wanted_stays_and_a_new_price_waits_for_the_old_orders_end() -> None:
+    desk = Desk()
+    place = desk.place()
+    desk.accept(place, 1)
+    desk.wait(5)
+    assert not desk.asked(Cancel)
+    Desk.quotes = (msgspec.structs.replace(BID_QUOTE, price=0.00003),)
+    desk.wait(3)
+    assert len(desk.asked(Cancel)) == 1
+    assert len(desk.asked(Place)) == 1
+    desk.give(OrderNews(row(None, 1, "cancel")))
+    desk.wait(1)
+    assert [each.ticks for each in desk.asked(Place)] == [BID, 3000]
+
+
+def test_rule_20_a_place_without_free_funds_waits_without_a_refusal() -> None:
+    desk = Desk(funds=0)
+    desk.wait(5)
+    assert not desk.asked(Place)
+    assert not desk.said("order.refused")
+
+
+def test_rule_21_places_and_look_ups_leave_the_reserve_to_cancels() -> None:
+    desk = Desk()
+    place = desk.place()
+    desk.accept(place, 1)
+    before = len(desk.outputs)
+    desk.free = 8
+    Desk.quotes = (ASK_QUOTE,)
+    desk.wait(130)
+    asked = [command for output in desk.outputs[before:] for command in output.commands]
+    assert asked == [Cancel(1, place.client_id)]
+
+
+def test_rule_22_a_slot_with_an_unresolved_order_emits_nothing() -> None:
+    desk = Desk()
+    place = desk.place()
+    Desk.quotes = (msgspec.structs.replace(BID_QUOTE, price=0.00003),)
+    desk.give(Sent(place.client_id, MILLISECONDS))
+    desk.wait(5)
+    assert desk.asked(Place) == [place]
+    assert not desk.asked(Cancel)
+
+
+def test_rule_23_no_order_crosses_another_of_the_account() -> None:
+    desk = Desk(at_work=(row("HUMAN", 9, side=Side.SELL, ticks=BID),))
+    assert not desk.asked(Place)
+    assert desk.said("order.refused")[0].facts["code"] == "self_trade"
+
+
+def test_rule_24_no_tick_before_the_account_is_read_and_every_old_order_heard_of() -> None:
+    desk = Desk((BID_QUOTE, ASK_QUOTE), restored=Restored(EPOCH, (held(1, OrderState.OPEN),), {"bid": 0}), ready=False)
+    desk.wait(5)
+    assert desk.engine.ticks == 0
+    desk.give(StreamUp("private", ("order", "trade", "balance")))
+    desk.wait(5)
+    assert desk.engine.ticks == 0
+    desk.give(OrderRead(desk.asked(ReadOrder)[-1].query, 1, row(name(), 1)))
+    desk.wait(2)
+    assert desk.engine.ticks > 0
+    assert [place.client_id for place in desk.asked(Place)] == [name("ask")]
+
+
+def test_rule_24_no_tick_before_the_private_stream_is_up() -> None:
+    desk = Desk(ready=False)
+    desk.wait(5)
+    assert desk.engine.ticks == 0
+
+
+def test_rule_25_an_order_of_an_older_journal_is_adopted() -> None:
+    desk = Desk((), at_work=(row(name(epoch=EPOCH - 9), 4, at=START - 500 * SECOND),))
+    assert desk.engine.stop is None
+    assert [cancel.order_id for cancel in desk.asked(Cancel)] == [4]
+
+
+@pytest.mark.parametrize("state", ["wait", "cancel"])
+def test_rule_25_a_generation_above_the_journals_is_a_stale_journal(state: str) -> None:
+    desk = Desk(())
+    desk.give(OrderNews(row(name(generation=5), 4, state)))
+    assert desk.engine.stop is not None
+    assert desk.engine.stop.exit_code == 7
+
+
+@pytest.mark.parametrize(
+    ("age", "take_over", "another"), [(0, True, True), (100, False, True), (100, True, False), (121, False, False)]
+)
+def test_rule_25_a_second_instance_ends_the_run_and_keeps_its_orders(age: int, take_over: bool, another: bool) -> None:
+    theirs = row(name("ask", epoch=EPOCH + 3), 4, at=START - age * SECOND)
+    desk = Desk((), take_over=take_over)
+    desk.give(OrderNews(theirs))
+    desk.wait(2)
+    assert (desk.engine.stop is not None and desk.engine.stop.exit_code == 8) == another
+    assert bool(desk.asked(Cancel)) != another
+
+
+def test_rule_26_a_stop_is_clean_only_by_a_listing_after_the_last_doubt() -> None:
+    desk = Desk()
+    place = desk.place()
+    desk.give(StopRequested("signal"))
+    desk.give(NotSent(place.client_id, "the gate is closed"))
+    assert desk.asked(Finish)[0].exit_code == 0
+    desk = Desk()
+    lost(desk)
+    desk.give(StopRequested("signal"))
+    desk.wait(30)
+    assert not desk.asked(Finish)
+    desk.wait(90)
+    assert desk.asked(Finish)[0].exit_code == 7  # nobody ever answered the look-ups
+
+
+def test_rule_27_a_strategy_that_raises_leaves_nothing_and_ends_with_one() -> None:
+    desk = Desk()
+    desk.accept(desk.place(), 1)
+    Desk.fails = True
+    desk.wait(2)
+    assert [cancel.order_id for cancel in desk.asked(Cancel)] == [1]
+    desk.give(OrderNews(row(None, 1, "cancel")))
+    desk.wait(5)
+    assert len(desk.asked(Place)) == 1
+    assert desk.asked(Finish)[0].exit_code == 1
