@@ -14,7 +14,7 @@ from runner.simulation.tally import Tally
 SEEDS = int(os.environ.get("RUNNER_CHAOS_SEEDS", "300"))
 MINUTES = float(os.environ.get("RUNNER_CHAOS_MINUTES", "4"))
 FIRST = int(os.environ.get("RUNNER_CHAOS_FIRST", "0"))
-KNOWN = ("client_id=cut", "second_host=fresh")
+KNOWN = ("client_id=cut", "second_host")
 """Weather with faults of ours that `test_chaos_findings` holds; it comes back when they are mended."""
 
 
