@@ -81,7 +81,7 @@ class Faults(Struct):
 
 
 class Life(Struct):
-    """One process: what its engine was told and said, and what it must not have done by then."""
+    """One process: what its engine was told, and what it said."""
 
     number: int
     log: list[Event] = []
