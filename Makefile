@@ -21,8 +21,9 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/runner run strategies/quickstart.yml --for 60s
 
+# On every core: half of the suite waits and half of it computes. A file stays with one worker, for its fixtures.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -25,7 +25,7 @@ from runner.model import event as events
 from runner.model.command import Decided, Note, Output, StateChanged
 from runner.model.event import Event
 from runner.model.market import Market
-from runner.model.money import ZERO, plain
+from runner.model.money import ZERO
 from runner.model.order import OrderState
 from runner.model.settings import MILLISECOND, SECOND, Settings
 
@@ -313,25 +313,20 @@ class Engine:
             out.changes.append(StateChanged(state_text))
         if placed or apart.cancels:
             out.changes.append(Decided(self.reason))
-            bid, ask, position = self._seen()
+            # What the decision rests on, for whoever asks later why.
+            market = self.markets[self.settings.markets[0]]
+            book = self.feeds.by_symbol[market.symbol].book
+            bid, ask = book.best_bid(), book.best_ask()
             out.note(
                 "tick.decided",
+                market=market.symbol,
                 placed=placed,
                 cancelling=len(apart.cancels),
                 reason=self.reason,
-                bid=bid,
-                ask=ask,
-                position=position,
+                bid_ticks=None if bid is None else bid[0],
+                ask_ticks=None if ask is None else ask[0],
+                position=str(self.account.ledger.position(market.base)),
             )
-
-    def _seen(self) -> tuple[str | None, str | None, str]:
-        """What the decision rests on, for whoever asks later why: touch and position of the first market."""
-        market = self.markets[self.settings.markets[0]]
-        book = self.feeds.by_symbol[market.symbol].book
-        bid, ask = (
-            None if best is None else plain(market.price(best[0])) for best in (book.best_bid(), book.best_ask())
-        )
-        return bid, ask, plain(self.account.ledger.position(market.base))
 
     def _place(self, proposals: Iterable[Target], number: int, now: int, out: Effects) -> int:
         account = self.account

@@ -104,7 +104,8 @@ def _intended(order: Order, steps: tuple[Step, ...], decision: Mapping[str, Any]
     reason = steps[0].reason if steps else order.reason
     saw = ""
     if decision is not None:
-        saw = f"; best bid {decision.get('bid')}, best ask {decision.get('ask')}, position {decision.get('position')}"
+        bid, ask = (_touch(order.market, decision.get(side), grids) for side in ("bid_ticks", "ask_ticks"))
+        saw = f"; best bid {bid}, best ask {ask}, position {Decimal(decision.get('position', '0')).normalize():f}"
     run = steps[0].run if steps else None
     names = f", {order.client_id}" + (f", at the exchange {_ids(order)}" if order.venue_ids else "")
     return Line(order.created, run, order.event, f"{what}: {reason}{saw}{names}")
@@ -130,6 +131,10 @@ def _noted(note: Noted) -> str:
 
 def _ids(order: Order) -> str:
     return " and ".join(map(str, order.venue_ids))
+
+
+def _touch(symbol: str, ticks: int | None, grids: Grids) -> str:
+    return "none" if ticks is None else _price(symbol, ticks, grids)
 
 
 def _price(symbol: str, ticks: int, grids: Grids) -> str:
