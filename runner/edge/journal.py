@@ -16,7 +16,16 @@ import msgspec
 from msgspec import Struct
 
 from runner.edge import journal_tables as sql
-from runner.edge.journal_file import SQLITE_ERRORS, JournalUnusable, create, damaged, is_new, opening, roll_back
+from runner.edge.journal_file import (
+    SQLITE_ERRORS,
+    JournalUnusable,
+    check_whole,
+    create,
+    damaged,
+    is_new,
+    opening,
+    roll_back,
+)
 from runner.model.command import Change, Decided, FillBooked, LatchSet, Note, OrderChanged, StateChanged
 from runner.model.event import Restored
 from runner.model.market import POWERS_OF_TEN, Market
@@ -104,6 +113,8 @@ class Journal:
         with opening(path) as connection:
             if is_new(path, connection):
                 create(path, connection, now, name, tag)
+            else:
+                check_whole(path, connection)
             journal = cls(path, connection, now - TOMBSTONE_AGE_MAX)
             if (journal.name, journal.tag) != (name, tag):
                 raise JournalUnusable(

@@ -59,6 +59,13 @@ def is_new(path: Path, connection: sqlite3.Connection) -> bool:
     return False
 
 
+def check_whole(path: Path, connection: sqlite3.Connection) -> None:
+    """Every page, not only those that happen to be read at the start: a flipped bit is found before it matters."""
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise damaged(path, sqlite3.DatabaseError(verdict))
+
+
 def create(path: Path, connection: sqlite3.Connection, now: int, name: str, tag: str) -> None:
     """Lay out an empty file, in one transaction: a crash on the way leaves an empty file again."""
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -81,8 +88,9 @@ def damaged(path: Path, error: Exception) -> JournalUnusable:
     if isinstance(error, sqlite3.OperationalError):
         return JournalUnusable(f"{path} cannot be used: {error}; see to the disk and the rights, then start again")
     return JournalUnusable(
-        f"{path} cannot be read as a journal: {error}; it is kept: put a copy in its place, or move it away to begin "
-        "a new one"
+        f"{path} cannot be read as a journal: {error}; it is kept as it is. Look at the exchange first (runner orders "
+        "--mine shows this strategy's open orders, runner cancel --mine cancels them); then put the newest copy in its "
+        "place, or move it away to begin a new one, which takes the open orders over (--take-over)"
     )
 
 

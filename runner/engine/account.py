@@ -139,7 +139,11 @@ class Account:
         if why == "late":
             self.orders.late(order.client_id, now, out)
         elif why == "stale_journal":
-            self._in_trouble(EXIT_UNPROVEN, f"the journal is an older copy: it does not know order {order.client_id}")
+            self._in_trouble(
+                EXIT_UNPROVEN,
+                f"the journal is an older copy: it does not know order {order.client_id}. Bring the newest copy back; "
+                "if there is none, cancel with runner cancel --mine, move the journal away, and start with --take-over",
+            )
         elif why == "other_instance":
             self._in_trouble(
                 EXIT_ANOTHER,

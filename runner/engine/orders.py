@@ -367,7 +367,9 @@ class Orders:
         if row.client_id is None:
             return None
         if row.client_id in self._orders:
-            return row.client_id
+            # A name that was cut short may be the whole name of an earlier order: it has to fit in all that never
+            # changes. What does not fit has no name that could be believed (orders.md 11).
+            return row.client_id if _fits(row, self._orders[row.client_id]) else None
         parsed = parse_client_id(row.client_id)
         return row.client_id if parsed is not None and parsed.tag == self._tag else None
 
@@ -545,6 +547,10 @@ class Orders:
             self._live.pop(order.client_id, None)
         else:
             self._live[order.client_id] = order
+
+
+def _fits(row: OrderRow, order: Order) -> bool:
+    return (row.market, row.side, row.ticks, row.origin_lots) == (order.market, order.side, order.ticks, order.lots)
 
 
 def _alive_as(order: Order, row: OrderRow) -> OrderState:

@@ -1,7 +1,9 @@
 """Beside a run: is it there, stop it, what became of an order, and the human's word. All but the stop is offline."""
 
+import getpass
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -25,6 +27,9 @@ from runner.run.archive import folder_of
 from runner.run.ends import EXIT_ANOTHER, EXIT_NOT_RUNNING, EXIT_UNPROVEN, EXIT_USAGE, CannotRun
 
 POLL_S = 0.1
+UNPROVEN = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN})
+"""Orders that may or may not exist; everything else the exchange has shown."""
+
 Word = Literal["absent", "filled", "cancelled"]
 
 
@@ -112,8 +117,10 @@ def stop(spec: RunSpec, environment: Mapping[str, str], within_s: float, told: C
         if is_held(path):
             raise CannotRun(EXIT_ANOTHER, f"{path} is held by a process that has not said who it is")
         raise CannotRun(EXIT_NOT_RUNNING, f"{spec.settings.name} is not running")
-    if who.boot_id != boot_id():
+    if (who.boot_id, who.host) != (boot_id(), socket.gethostname()):
         raise CannotRun(EXIT_ANOTHER, f"{spec.settings.name} runs on {who.host} (process {who.pid}): stop it there")
+    with _reading(folder) as journal:
+        before = journal.last_run()
     _signal(who)
     told(f"asked process {who.pid} to stop; it cancels and waits for the exchange to confirm")
     give_up_at = time.monotonic() + within_s
@@ -125,7 +132,7 @@ def stop(spec: RunSpec, environment: Mapping[str, str], within_s: float, told: C
         time.sleep(POLL_S)
     with _reading(folder) as journal:
         last = journal.last_run()
-    if last is None or last.outcome is None:
+    if last is None or last.outcome is None or (before is not None and before.ended and before.id == last.id):
         raise CannotRun(EXIT_UNPROVEN, f"process {who.pid} is gone without a last word: run runner settle")
     return int(last.outcome.get("exit_code", EXIT_UNPROVEN))
 
@@ -157,17 +164,23 @@ def resolve(spec: RunSpec, environment: Mapping[str, str], which: str, word: Wor
     try:
         with Lock.acquire(folder / LOCK_FILE, now=now), _writing(folder, now) as journal:
             order = _order(journal, which)
-            if order.state.terminal:
+            if order.state not in UNPROVEN:
                 told = f"{order.client_id} is {order.state.value} ({order.reason})"
-                raise CannotRun(EXIT_USAGE, f"{told}: there is nothing to resolve")
+                raise CannotRun(
+                    EXIT_USAGE, f"{told}: there is nothing to resolve; runner settle deals with what is open"
+                )
             said = f"a human says so: {reason}"
             # Without its numbers: whatever the exchange shows under its name from now on is news, not an old story.
             ended = structs.replace(order, state=OrderState(word), changed=now, reason=said, venue_ids=())
-            facts: dict[str, str | int | float | None] = {"was": order.state.value, "as": word, "reason": reason}
-            journal.begin_run(f"resolve-{now}", now, {"command": "resolve", "pid": os.getpid(), "file": spec.file})
+            facts: dict[str, str | int | float | None] = {
+                "was": order.state.value,
+                "as": word,
+                "by": getpass.getuser(),
+                "reason": reason,
+            }
+            # Of no run: the last run's ending goes on being the last run's.
             note = Note("order.resolved", "warning", order.market, order.client_id, facts)
             journal.commit(0, now, [OrderChanged(ended)], [note])
-            journal.end_run(now, {"exit_code": 0, "stopped_by": "resolve", "reason": reason})
     except AnotherInstance as error:
         raise CannotRun(EXIT_ANOTHER, str(error)) from error
     except (JournalError, JournalUnusable) as error:

@@ -1,4 +1,4 @@
-"""Seeds that found something: each stays a test. What is not mended yet is marked, and fails here when it is."""
+"""Seeds that found something: each stays a test."""
 
 import pytest
 from climates import plan
@@ -6,16 +6,12 @@ from climates import plan
 from runner.run.chaos.plan import explained
 from runner.run.chaos.play import play
 
-RULE_11 = pytest.mark.xfail(
-    strict=True, reason="a client id that is cut may be another order's whole id (orders.md 11)"
-)
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "minutes"),
     [
-        pytest.param(356, 5, marks=RULE_11, id="a cut client id books a fill on an older order of the slot"),
+        pytest.param(356, 5, id="a cut client id books a fill on an older order of the slot"),
         pytest.param(54, 4, id="a second host with a journal of its own starts while we run"),
         pytest.param(84, 4, id="a second host after a rollback"),
     ],

@@ -14,15 +14,13 @@ from runner.simulation.tally import Tally
 SEEDS = int(os.environ.get("RUNNER_CHAOS_SEEDS", "300"))
 MINUTES = float(os.environ.get("RUNNER_CHAOS_MINUTES", "4"))
 FIRST = int(os.environ.get("RUNNER_CHAOS_FIRST", "0"))
-KNOWN = ("client_id=cut",)
-"""Weather with faults of ours that `test_chaos_findings` holds; it comes back when they are mended."""
 
 
 @pytest.mark.slow
 def test_no_law_is_broken_in_any_weather(capsys: pytest.CaptureFixture[str]) -> None:
     tally = Tally()
     for seed in range(FIRST, FIRST + SEEDS):
-        tally.add(play(seed, plan(seed, MINUTES, KNOWN)).tally)
+        tally.add(play(seed, plan(seed, MINUTES)).tally)
     with capsys.disabled():
         for found in tally.found[:10]:
             print("\n" + explained(found, "play it"))  # noqa: T201
