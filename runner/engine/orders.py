@@ -81,7 +81,7 @@ class Orders:
         self._generations: dict[str, int] = {}
         self.strangers = Strangers()
         self._listed: set[int] = set()  # what the newest complete listing showed to be at work
-        self.unconfirmed: set[tuple[int, int]] = set()  # fills whose fee no `/market/trades` row has told yet
+        self.unconfirmed: dict[tuple[int, int], int] = {}  # fills whose fee no `/market/trades` row told; when booked
         self.highest_id = 0
         self._tombstones: dict[str, int] = {}  # ended orders that a copy might outlive -> until when they count
         self.parents: dict[str, int] = {}  # lots filled so far
@@ -283,7 +283,10 @@ class Orders:
         if fill is None:
             return
         out.changes.append(FillBooked(fill))
-        (self.unconfirmed.discard if fill.fee_final else self.unconfirmed.add)(fill.key)
+        if fill.fee_final:
+            self.unconfirmed.pop(fill.key, None)
+        else:
+            self.unconfirmed[fill.key] = now
         filled = self._ledger.filled_lots(name)
         grown = filled - order.filled_lots
         if not grown:

@@ -84,7 +84,8 @@ class Stop:
         if now < after:
             return
         # Fees are told with the trades alone: a last sweep makes the books of this run final.
-        swept = not account.orders.unconfirmed or account.watch.swept_at >= self._quiet_at
+        # Orders that are left may trade while we wait, so it has to begin after the last fill, not after the quiet.
+        swept = account.watch.swept_at >= max(account.orders.unconfirmed.values(), default=0)
         listed = account.watch.listed_at >= after and account.orders.all_listed()
         if listed and swept:
             self._finish(out)

@@ -13,6 +13,7 @@ from runner.run.chaos.play import play
     [
         pytest.param(356, 5, id="a cut client id books a fill on an older order of the slot"),
         pytest.param(54, 4, id="a second host with a journal of its own starts while we run"),
+        pytest.param(146, 4, id="an order that is left trades after the last sweep, and its fee stays provisional"),
         pytest.param(84, 4, id="a second host after a rollback"),
     ],
 )
