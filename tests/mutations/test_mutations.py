@@ -86,8 +86,6 @@ MUTATIONS = (
               "        for fill in restored.fills:\n")),
     mutation("a stop does not wait for its cancels", "engine/stop",
              ("        return not any(True for _ in account.orders.live())\n", "        return True\n")),
-    mutation("a second order under one name is not looked at", ORDERS,
-             ("            self._reopen(order, now, out)\n        for row in", "            pass\n        for row in")),
     mutation("another instance's orders are ours", ORDERS,
              ('            if adoption is not None and adoption.why == "other_instance":\n', "            if False:\n"),
              ('        if why != "other_instance":\n            self._store(order)\n', "        self._store(order)\n")),
