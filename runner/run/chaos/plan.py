@@ -15,7 +15,7 @@ from runner.simulation.laws import Telling
 from runner.simulation.markets import SANDBOX_LISTINGS
 from runner.simulation.tally import Found, Tally
 
-_COLUMNS = (Column("what", "WHAT"), Column("count", "COUNT", right=True), Column("details", ""))
+_COLUMNS = (Column("what", "what"), Column("count", "times", right=True), Column("details", ""))
 
 
 def plan_for(spec: RunSpec, length: int, without: tuple[str, ...] = ()) -> Plan:
