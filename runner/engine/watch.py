@@ -50,8 +50,8 @@ class _Listing(Struct):
 class _LookUp(Struct):
     """The search for one order. It is complete when every window was answered by less than a full page.
 
-    `whole`: the venue does not filter by time. Then everything is listed, page by page, and only a listing that
-    agrees with the one before counts: rows shift between the pages of a venue at work.
+    `whole`: the venue does not filter by time. Then everything is listed, and only a listing counts that fits into one
+    page and agrees with the one before.
     """
 
     name: str
@@ -302,6 +302,9 @@ class Watch:
     def _page_listed(self, search: _LookUp, what: OrdersListed, order: Order, now: int) -> bool:
         search.seen |= {row.id for row in what.rows}
         if what.full:
+            # Its rows are still looked at, but pages in the order of the last change prove nothing: rows move between
+            # them, and the same one can be missed twice.
+            search.evidence = False
             search.page, search.due = search.page + 1, now
             return False
         search.page = 1

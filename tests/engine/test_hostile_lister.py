@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import cycle
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
@@ -190,6 +190,18 @@ others = st.builds(
     others=st.lists(others, max_size=12, unique_by=lambda each: each.id),
     waits=st.lists(st.integers(SECOND, 7 * SECOND), min_size=1, max_size=6),
     lies=st.lists(lies, min_size=1, max_size=8),
+)
+@example(  # a venue that ignored the times once: pages that shift between each other hid the same row twice
+    born=START,
+    echo=None,
+    others=[
+        row(200, START + 74 * SECOND, None, 3990, 100),
+        *(row(number, START - 200 * SECOND, None, 3990, 100) for number in (203, 204, 205)),
+        row(202, START - 200 * SECOND, client_id(TAG, EPOCH, "ask", 0), 3990, 100),
+        row(201, START - 200 * SECOND, None, 3990, 100),
+    ],
+    waits=[SECOND, 3_285_714_286],
+    lies=[*[HONEST] * 3, replace(HONEST, shuffle=4), *[HONEST] * 3, replace(HONEST, ignores_times=True)],
 )
 @settings(max_examples=200)
 def test_an_order_that_exists_is_never_called_absent(
