@@ -13,34 +13,29 @@ Grids = Mapping[str, tuple[int, int]]
 """Price and quantity decimals by symbol."""
 
 
-class Step(Protocol):
-    """One change of an order in the journal."""
-
+class _Dated(Protocol):
     @property
     def run(self) -> str | None: ...
     @property
     def event(self) -> int: ...
     @property
     def time(self) -> int: ...
+
+
+class Step(_Dated, Protocol):
+    """One change of an order in the journal."""
+
     @property
     def state(self) -> OrderState: ...
-    @property
-    def executed_lots(self) -> int: ...
     @property
     def filled_lots(self) -> int: ...
     @property
     def reason(self) -> str: ...
 
 
-class Noted(Protocol):
+class Noted(_Dated, Protocol):
     """One note about an order in the journal."""
 
-    @property
-    def run(self) -> str | None: ...
-    @property
-    def event(self) -> int: ...
-    @property
-    def time(self) -> int: ...
     @property
     def what(self) -> str: ...
     @property

@@ -1,12 +1,15 @@
 """Where the journal of a strategy file is, found without asking the exchange."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from runner.config.spec import Altmarkets, Deployment, RunSpec
+from runner.edge.journal import Journal
+from runner.edge.journal_file import JournalUnusable
 from runner.edge.places import JOURNAL_FILE, state_folder, state_root
 from runner.edge.secrets import CredentialsProblem
-from runner.run.ends import EXIT_NOT_RUNNING, EXIT_UNREACHABLE, EXIT_USAGE, CannotRun
+from runner.run.ends import EXIT_NOT_RUNNING, EXIT_UNPROVEN, EXIT_UNREACHABLE, EXIT_USAGE, CannotRun
 from runner.run.keys import find_key
 
 Environment = Mapping[str, str]
@@ -28,6 +31,16 @@ def folder_of(spec: RunSpec, environment: Environment, ask: Callable[[str], str]
     if found is None:
         raise CannotRun(EXIT_NOT_RUNNING, f"{spec.file}: no run of {spec.settings.name} has left a journal here")
     return found
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[Journal]:
+    """A folder's journal to look at. Raises CannotRun (7) where it cannot be read, at once or on the way."""
+    try:
+        with Journal.read_only(folder / JOURNAL_FILE) as journal:
+            yield journal
+    except JournalUnusable as error:
+        raise CannotRun(EXIT_UNPROVEN, str(error)) from error
 
 
 def _of_account(
@@ -55,9 +68,6 @@ def _of_account(
 
 def _of_sandbox(spec: RunSpec, environment: Environment) -> Path | None:
     """Every run on the embedded sandbox has a folder of its own, and its name sorts by time."""
-    from runner.edge.journal import Journal  # heavy, and only here
-    from runner.edge.journal_file import JournalUnusable
-
     for folder in sorted((state_root(environment) / "sandbox").glob("*"), reverse=True):
         try:
             with Journal.read_only(folder / JOURNAL_FILE) as journal:

@@ -1,6 +1,5 @@
 """Beside a run: is it there, stop it, what became of an order, and the human's word. All but the stop is offline."""
 
-import getpass
 import os
 import signal
 import socket
@@ -19,11 +18,12 @@ from runner.edge.lock import AnotherInstance, Holder, Lock, boot_id, holder, is_
 from runner.edge.places import JOURNAL_FILE, LOCK_FILE
 from runner.model.command import Note, OrderChanged
 from runner.model.ids import parse_client_id
+from runner.model.money import MONEY, ZERO, plain
 from runner.model.order import Fill, Order, OrderState
 from runner.model.settings import SECOND
 from runner.report.account import utc
 from runner.report.explain import Line, explained
-from runner.run.archive import folder_of
+from runner.run.archive import folder_of, reading
 from runner.run.ends import EXIT_ANOTHER, EXIT_NOT_RUNNING, EXIT_UNPROVEN, EXIT_USAGE, CannotRun
 
 POLL_S = 0.1
@@ -80,7 +80,7 @@ class Standing(Struct, frozen=True):
 def standing(spec: RunSpec, environment: Mapping[str, str]) -> Standing:
     """Raises CannotRun if there is no journal, or none that can be read."""
     folder = folder_of(spec, environment)
-    with _reading(folder) as journal:
+    with reading(folder) as journal:
         last, decided = journal.last_run(), journal.last_decision()
         orders = journal.restore().orders
         fills = journal.fills()
@@ -119,7 +119,7 @@ def stop(spec: RunSpec, environment: Mapping[str, str], within_s: float, told: C
         raise CannotRun(EXIT_NOT_RUNNING, f"{spec.settings.name} is not running")
     if (who.boot_id, who.host) != (boot_id(), socket.gethostname()):
         raise CannotRun(EXIT_ANOTHER, f"{spec.settings.name} runs on {who.host} (process {who.pid}): stop it there")
-    with _reading(folder) as journal:
+    with reading(folder) as journal:
         before = journal.last_run()
     _signal(who)
     told(f"asked process {who.pid} to stop; it cancels and waits for the exchange to confirm")
@@ -130,7 +130,7 @@ def stop(spec: RunSpec, environment: Mapping[str, str], within_s: float, told: C
                 EXIT_UNPROVEN, f"process {who.pid} has not ended within {within_s:g} s; it goes on stopping"
             )
         time.sleep(POLL_S)
-    with _reading(folder) as journal:
+    with reading(folder) as journal:
         last = journal.last_run()
     if last is None or last.outcome is None or (before is not None and before.ended and before.id == last.id):
         raise CannotRun(EXIT_UNPROVEN, f"process {who.pid} is gone without a last word: run runner settle")
@@ -139,7 +139,7 @@ def stop(spec: RunSpec, environment: Mapping[str, str], within_s: float, told: C
 
 def explain(spec: RunSpec, environment: Mapping[str, str], which: str) -> tuple[Line, ...]:
     """The story of one order, from the journal alone. `which`: client id, number at the exchange, or slot (newest)."""
-    with _reading(folder_of(spec, environment)) as journal:
+    with reading(folder_of(spec, environment)) as journal:
         order = _order(journal, which)
         facts = journal.history(order.client_id)
         decision = journal.decision(facts[0].run, order.event) if facts else None
@@ -175,7 +175,7 @@ def resolve(spec: RunSpec, environment: Mapping[str, str], which: str, word: Wor
             facts: dict[str, str | int | float | None] = {
                 "was": order.state.value,
                 "as": word,
-                "by": getpass.getuser(),
+                "by": f"uid {os.getuid()}",
                 "reason": reason,
             }
             # Of no run: the last run's ending goes on being the last run's.
@@ -201,15 +201,8 @@ def _consequence(order: Order) -> str:
 # Inside ---------------------------------------------------------------------------------------------------
 
 
-def _reading(folder: Path) -> Journal:
-    try:
-        return Journal.read_only(folder / JOURNAL_FILE)
-    except JournalUnusable as error:
-        raise CannotRun(EXIT_UNPROVEN, str(error)) from error
-
-
 def _writing(folder: Path, now: int) -> Journal:
-    with _reading(folder) as known:
+    with reading(folder) as known:
         name, tag = known.name, known.tag
     return Journal.open(folder / JOURNAL_FILE, now=now, name=name, tag=tag)
 
@@ -244,11 +237,11 @@ def _position(fills: tuple[Fill, ...], grids: Mapping[str, tuple[int, int]], spe
     """Base currencies: initial position and own fills, net of fees taken in base."""
     held: dict[str, Decimal] = dict(spec.settings.initial_position)
     for fill in fills:
-        base = fill.market.split("-")[0]
         if fill.market not in grids:
             continue
-        quantity = Decimal(fill.lots).scaleb(-grids[fill.market][1])
-        held[base] = held.get(base, Decimal(0)) + fill.side.sign * quantity
+        base = fill.market.split("-")[0]
+        moved = Decimal(fill.side.sign * fill.lots).scaleb(-grids[fill.market][1], MONEY)
         if fill.fee_currency == base:
-            held[base] -= fill.fee
-    return {currency: f"{amount.normalize():f}" for currency, amount in held.items()}
+            moved = MONEY.subtract(moved, fill.fee)
+        held[base] = MONEY.add(held.get(base, ZERO), moved)
+    return {currency: plain(amount) for currency, amount in held.items()}

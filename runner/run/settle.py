@@ -6,13 +6,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from runner.config.spec import Deployment, RunSpec
-from runner.edge.journal import Journal
-from runner.edge.journal_file import JournalUnusable
-from runner.edge.places import JOURNAL_FILE
 from runner.model.order import Order
 from runner.report.tables import Column, Row, Table
-from runner.run.archive import folder_of
-from runner.run.ends import EXIT_UNPROVEN, EXIT_USAGE, CannotRun
+from runner.run.archive import folder_of, reading
+from runner.run.ends import EXIT_USAGE, CannotRun
 from runner.run.start import Options, run
 from runner.run.terminal import View
 
@@ -39,10 +36,10 @@ async def settle(
     """Finish what a run left with exit code 7. Raises CannotRun as a run does, and 2 for the embedded sandbox."""
     if not isinstance(spec.connector.venue, Deployment):
         raise CannotRun(EXIT_USAGE, f"{spec.file}: the embedded sandbox ends with its run, and its orders with it")
-    path = folder_of(spec, environment, ask) / JOURNAL_FILE
-    before = _orders(path)
+    folder = folder_of(spec, environment, ask)
+    before = _orders(folder)
     ended = await run(spec, Options(live=True, settle=True, view=view, ask=ask), environment)
-    after = _orders(path)
+    after = _orders(folder)
     rows = tuple(
         _row(before.get(name), order)
         for name, order in after.items()
@@ -52,12 +49,9 @@ async def settle(
     return Settled(ended.exit_code, ended.reason, Table(_COLUMNS, rows, "nothing was unproven"), left)
 
 
-def _orders(path: Path) -> dict[str, Order]:
-    try:
-        with Journal.read_only(path) as journal:
-            return {order.client_id: order for order in journal.orders()}
-    except JournalUnusable as error:
-        raise CannotRun(EXIT_UNPROVEN, str(error)) from error
+def _orders(folder: Path) -> dict[str, Order]:
+    with reading(folder) as journal:
+        return {order.client_id: order for order in journal.orders()}
 
 
 def _row(before: Order | None, order: Order) -> Row:

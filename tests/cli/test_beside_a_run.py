@@ -168,3 +168,16 @@ def test_the_embedded_sandbox_has_nothing_to_settle(tmp_path: Path) -> None:
     file.write_text(strategy_text())
     refused = CliRunner().invoke(group, ["settle", str(file)], env={"RUNNER_STATE_DIR": str(tmp_path)})
     assert (refused.exit_code, "ends with its run" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", [("status",), ("explain", "bid-1")])
+def test_a_damaged_journal_is_told_and_kept(tmp_path: Path, command: tuple[str, ...]) -> None:
+    urls = "{rest_url: 'http://127.0.0.1:9/api/v2', stream_url: 'ws://127.0.0.1:9/x'}"
+    file = tmp_path / "line.yml"
+    file.write_text(strategy_text(f"{{type: altmarkets, venue: {urls}}}"))
+    journal = tmp_path / "accounts" / "somebody" / "line" / "journal.sqlite3"
+    journal.parent.mkdir(parents=True)
+    journal.write_bytes(b"damaged" * 1000)
+    told = CliRunner().invoke(group, [*command, str(file)], env={"RUNNER_STATE_DIR": str(tmp_path)})
+    assert (told.exit_code, "it is kept as it is" in told.stderr) == (7, True)
+    assert journal.read_bytes() == b"damaged" * 1000
