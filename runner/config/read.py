@@ -14,15 +14,16 @@ from runner.config.overlay import laid_over
 from runner.config.overrides import overridden
 from runner.config.plugins import BadPlugin, check_slots, load, raised_by
 from runner.config.problems import Place, Problem, Source, in_order, nearest, problem, shown
+from runner.config.sense import contradictions, node
 from runner.config.spec import Altmarkets, Connector, Deployment, RateLimit, RunSpec, Sandbox, Venue
 from runner.config.structure import check_structure
 from runner.config.tree import Items, Keys, Node, Scalar, as_text, decoded, tree
 from runner.config.values import Currencies, check_values
 from runner.engine.strategy import Strategy
-from runner.model import parameters
+from runner.model import parameters, units
 from runner.model.market import Market
-from runner.model.settings import Limits, Settings, TickPolicy
-from runner.model.units import Amount, BadQuantity, Duration
+from runner.model.settings import SECOND, Limits, Rate, Settings, TickPolicy
+from runner.model.units import Amount, Duration, Ratio
 
 KnownMarkets = Callable[[Venue], Mapping[str, Market] | None]
 """The markets of a venue by symbol, None where they are not known without asking it."""
@@ -86,7 +87,7 @@ class _Reader:
         self.problems += check_structure(parameters.schema(shape.File), self._root, self._root.at)
         currencies = self._check_markets()
         self.problems += check_values(shape.File, self._root, currencies)
-        self.problems += self._check_sense()
+        self.problems += contradictions(self._root)
         strategy_type = self._plugin()
         if strategy_type is not None:
             self._check_params(strategy_type, currencies)
@@ -117,23 +118,6 @@ class _Reader:
             return None  # its addresses are checked elsewhere
         name = venue.value if isinstance(venue, Scalar) else "altmarkets"
         return self._markets(Sandbox() if name == "sandbox" else Altmarkets()) if name in _VENUES else None
-
-    # What the schema cannot say --------------------------------------------------------------------------
-
-    def _check_sense(self) -> Iterator[Problem]:
-        venue, seed = self._node("connector", "venue"), self._node("connector", "seed")
-        seeded = seed is not None and not (isinstance(seed, Scalar) and seed.value is None)
-        if seed is not None and seeded and not (isinstance(venue, Scalar) and venue.value == "sandbox"):
-            what = "only the sandbox has a crowd to seed"
-            yield problem(
-                seed.at, ("connector", "seed"), "value.conflict", what, "remove seed, or write venue: sandbox"
-            )
-        every, at_most = self._duration("tick", "every"), self._duration("tick", "at_most_every")
-        shortest = TickPolicy().at_most_every if at_most is None else at_most[1]
-        if every is not None and every[1] < shortest:
-            what = f"{every[1]} is shorter than at_most_every, {Duration.of(shortest)}"
-            fix = f"write at_most_every: {every[1]} or less, or a longer time here"
-            yield problem(every[0], ("tick", "every"), "value.conflict", what, fix)
 
     # The strategy ----------------------------------------------------------------------------------------
 
@@ -201,21 +185,11 @@ class _Reader:
     # Nodes -----------------------------------------------------------------------------------------------
 
     def _node(self, *path: str) -> Node | None:
-        node: Node | None = self._root
-        for name in path:
-            node = node.entries[name][1] if isinstance(node, Keys) and name in node.entries else None
-        return node
+        return node(self._root, *path)
 
     def _string(self, *path: str) -> str:
         node = self._node(*path)
         return node.text if isinstance(node, Scalar) else ""
-
-    def _duration(self, *path: str) -> tuple[Place, Duration] | None:
-        node = self._node(*path)
-        try:
-            return (node.at, Duration(node.text)) if isinstance(node, Scalar) else None
-        except BadQuantity:
-            return None
 
 
 _VENUES = ("altmarkets", "sandbox")
@@ -254,16 +228,33 @@ def _settings(file: shape.File, params: Mapping[str, Any]) -> Settings:
         strategy=file.strategy.use,
         params=dict(params),
         tick=TickPolicy(int(tick.every), tick.when, int(tick.at_most_every)),
-        limits=Limits(
-            max_position=_exact(risk.max_position),
-            max_order_notional=_exact(risk.max_order_notional),
-            max_open_orders=risk.max_open_orders,
-            max_book_age=int(risk.max_book_age),
-        ),
+        limits=_limits(risk),
         on_stop=file.run.on_stop,
         initial_position=_exact(file.run.initial_position),
         settle=int(file.connector.settle),
     )
+
+
+def _limits(risk: shape.RiskSection) -> Limits:
+    """The section with every quantity as the engine counts it: exact amounts, fractions, nanoseconds."""
+    values = {name: _plain(getattr(risk, name)) for name in Limits.__struct_fields__}
+    hours, minutes = risk.day_start.split(":")
+    values["day_start"] = (int(hours) * 60 + int(minutes)) * 60 * SECOND
+    return Limits(**values)
+
+
+def _plain(value: Any) -> Any:
+    """A quantity of the file without its spelling."""
+    match value:
+        case Duration():
+            return int(value)
+        case Ratio() | Amount():
+            return value.exact
+        case units.Rate():
+            return Rate(value.times, int(value.per))
+        case dict():
+            return {currency: amount.exact for currency, amount in value.items()}
+    return value
 
 
 def _exact(amounts: Mapping[str, Amount]) -> dict[str, Any]:

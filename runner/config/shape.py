@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 
 from runner.model.parameters import Field
 from runner.model.settings import TickCause
-from runner.model.units import Amount, BaseAmount, Duration, QuoteAmount
+from runner.model.units import Amount, BaseAmount, Duration, Price, QuoteAmount, Rate, Ratio
 
 VERSION = 1
 """Of the file format. A change that an older file would not survive gets the next number."""
@@ -36,6 +36,10 @@ _CredentialName = Annotated[
         examples=["main"],
         description="up to 40 characters of a-z, 0-9, dash, underscore",
     ),
+]
+_TimeOfDay = Annotated[
+    str,
+    Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["17:30"], description="hours and minutes, as in 17:30"),
 ]
 _RestUrl = Annotated[
     str,
@@ -105,19 +109,151 @@ class TickSection(Struct, frozen=True, kw_only=True):
 
 
 class RiskSection(Struct, frozen=True, kw_only=True):
-    max_position: Annotated[
-        dict[str, BaseAmount],
-        Field("By base currency: the most that may be held, and the most that may be short", min="0"),
+    """The limits of the gate. One that is not set does not bind; one that cannot be evaluated lets no new risk pass."""
+
+    # One order.
+    max_order_amount: Annotated[
+        dict[str, BaseAmount], Field("By base currency: the most that one order may buy or sell", min="0", live=True)
     ] = {}
     max_order_notional: Annotated[
-        dict[str, QuoteAmount], Field("By quote currency: the most that one order may be worth", min="0")
+        dict[str, QuoteAmount], Field("By quote currency: the most that one order may be worth", min="0", live=True)
+    ] = {}
+    min_order_notional: Annotated[
+        dict[str, QuoteAmount], Field("By quote currency: the least that one order may be worth", min="0", live=True)
+    ] = {}
+    price_collar: Annotated[
+        Ratio | None,
+        Field("The furthest that a price may be from the reference, on either side", min="1bps", max="90%", live=True),
+    ] = None
+    collar_reference: Annotated[
+        Literal["mid", "last"],
+        Field("What the collar measures from: the book's mid, or the last public trade", live=True),
+    ] = "mid"
+    collar_price: Annotated[
+        Price | None,
+        Field("Your own reference instead, for a file with one market", min="0", live=True),
+    ] = None
+
+    # All of them together, in the worst case: an order of unknown fate counts in full, buys and sells are not netted.
+    max_position: Annotated[
+        dict[str, BaseAmount],
+        Field(
+            "By base currency: the most that may be held; without min_position also the most that may be short",
+            min="0",
+            live=True,
+        ),
+    ] = {}
+    min_position: Annotated[
+        dict[str, BaseAmount],
+        Field("By base currency: the least that must be held after every sell; below zero is short", live=True),
     ] = {}
     max_open_orders: Annotated[
-        int | None, Field("Orders that may exist at once, those with an unknown outcome included", min="0", max="1000")
+        int | None,
+        Field("Orders that may exist at once, those with an unknown outcome included", min="0", max="1000", live=True),
+    ] = None
+    max_open_notional: Annotated[
+        dict[str, QuoteAmount],
+        Field(
+            "By quote currency, for each side: what is held there, and every order of that side, may be worth",
+            min="0",
+            live=True,
+        ),
+    ] = {}
+    balance_floor: Annotated[
+        dict[str, Amount],
+        Field("By currency: what the account keeps available whatever the strategy wants", min="0", live=True),
+    ] = {}
+    allocation: Annotated[
+        Ratio | None,
+        Field(
+            "The share of each currency's balance that this strategy's orders may lock", min="0", max="100%", live=True
+        ),
+    ] = None
+
+    # How often.
+    max_order_rate: Annotated[Rate | None, Field("New orders; further ones are refused until it falls", live=True)] = (
+        None
+    )
+    max_cancel_rate: Annotated[
+        Rate | None, Field("Cancels; they always pass, but above it no new orders follow", live=True)
+    ] = None
+
+    # When the picture is bad.
+    min_spread: Annotated[
+        Ratio | None,
+        Field("No new orders in a book narrower than this, our own orders aside", min="0", max="50%", live=True),
+    ] = None
+    max_spread: Annotated[
+        Ratio | None,
+        Field(
+            "No new orders in a book wider than this, our own orders aside; no new peak is taken there either",
+            min="0",
+            max="90%",
+            live=True,
+        ),
     ] = None
     max_book_age: Annotated[
-        Duration, Field("No new orders while the book is older than this", min="100ms", max="1h")
+        Duration, Field("No new orders while the book is older than this", min="100ms", max="1h", live=True)
     ] = Duration("15s")  # fmt: skip
+    max_account_age: Annotated[
+        Duration | None,
+        Field("No new orders while the account was heard of longer ago than this", min="1s", max="1h", live=True),
+    ] = None
+    max_clock_skew: Annotated[
+        Duration, Field("No new orders while our clock and the venue's differ more", min="100ms", max="4s", live=True)
+    ] = Duration("4s")  # fmt: skip
+
+    # Losses. They count profit of our own fills alone: deposits, manual trades and other bots never touch them.
+    max_daily_loss: Annotated[
+        dict[str, QuoteAmount],
+        Field("By quote currency: the most that may be lost since the day began", min="0", live=True),
+    ] = {}
+    max_drawdown: Annotated[
+        dict[str, QuoteAmount],
+        Field("By quote currency: the most that may be lost since the best moment ever", min="0", live=True),
+    ] = {}
+    day_start: Annotated[_TimeOfDay, Field("When a day begins, UTC", live=True)] = "00:00"
+    loss_persists: Annotated[
+        Duration, Field("How long a loss must last, if not realised, before it counts", min="0s", max="10m", live=True)
+    ] = Duration("5s")  # fmt: skip
+    max_mark_age: Annotated[
+        Duration,
+        Field("How long the last value of a position holds when the book gives none; then only reducing orders pass",
+              min="1s", max="1h", live=True),
+    ] = Duration("1m")  # fmt: skip
+    max_consecutive_rejects: Annotated[
+        int | None, Field("Orders refused by the venue, one after the other", min="1", max="1000", live=True)
+    ] = None
+    max_consecutive_errors: Annotated[
+        int | None, Field("Requests without a usable answer, one after the other", min="1", max="1000", live=True)
+    ] = None
+
+    # What then.
+    on_breach: Annotated[
+        Literal["reject", "reduce_only", "halt", "halt_and_cancel", "halt_and_flatten"],
+        Field("When a loss or error limit is passed: refuse while it lasts, only reduce, or end the run with code 6"),
+    ] = "halt_and_cancel"
+    resume: Annotated[
+        Literal["manual", "after", "next_day"],
+        Field("What lifts a latch: `runner resume`, the time `resume_after`, or the next day"),
+    ] = "manual"
+    resume_after: Annotated[Duration | None, Field("For `resume: after`", min="1s", max="7d")] = None
+    flatten_slippage: Annotated[
+        Ratio, Field("How far beyond the best opposite price a flattening order may go", min="0", max="20%", live=True)
+    ] = Ratio("1%")  # fmt: skip
+    flatten_with: Annotated[
+        Literal["limit", "market"], Field("The kind of order that flattens; a market order takes any price", live=True)
+    ] = "limit"
+    flatten_within: Annotated[
+        Duration, Field("How long flattening may take; what is left then is told", min="10s", max="10m", live=True)
+    ] = Duration("2m")  # fmt: skip
+    self_trade: Annotated[
+        Literal["reject", "cancel_newest", "cancel_oldest", "allow"],
+        Field(
+            "A new order that would trade with another of this account: refuse it, let it wait, or cancel ours first",
+            live=True,
+        ),
+    ] = "reject"
 
 
 class RunSection(Struct, frozen=True, kw_only=True):

@@ -26,8 +26,19 @@ from runner.edge.journal_file import (
     opening,
     roll_back,
 )
-from runner.model.command import Change, Decided, FillBooked, LatchSet, Note, OrderChanged, StateChanged
+from runner.model.command import (
+    Change,
+    Decided,
+    FillBooked,
+    LatchLifted,
+    LatchSet,
+    Note,
+    OrderChanged,
+    RiskKept,
+    StateChanged,
+)
 from runner.model.event import Restored
+from runner.model.latch import Latch
 from runner.model.market import POWERS_OF_TEN, Market
 from runner.model.order import Fill, Order, OrderState
 from runner.model.settings import SECOND
@@ -41,6 +52,7 @@ Facts = Mapping[str, Any]
 
 _ORDER = msgspec.json.Decoder(Order)
 _FILL = msgspec.json.Decoder(Fill)
+_LATCH = msgspec.json.Decoder(Latch)
 _Value = TypeVar("_Value")
 
 
@@ -134,15 +146,15 @@ class Journal:
 
     # Reading ----------------------------------------------------------------------------------------------
 
-    def restore(self) -> Restored:
-        """Everything a new run has to know.
+    def restore(self, *, placed_since: int | None = None) -> Restored:
+        """Everything a new run has to know. `placed_since`: ns from which on intents count for a limit on their rate.
 
         Orders: all that are not terminal, terminal ones changed in the last 15 minutes, and every absent one (it
         is recognised for ever, orders.md 9). In the order of their intents; states are as written, so a run takes
         INTENDED and SENT for UNKNOWN.
         """
         with self._reading() as query:
-            state = query(sql.STRATEGY_STATE).fetchone()
+            state, risk = query(sql.STRATEGY_STATE).fetchone(), query(sql.RISK).fetchone()
             return Restored(
                 epoch=self.epoch,
                 orders=_decoded(_ORDER, query(sql.ORDERS_TO_RESTORE, (self._tombstones_since,))),
@@ -150,7 +162,9 @@ class Journal:
                 fills=_decoded(_FILL, query(sql.ALL_FILLS)),
                 strategy_state=state and state[0],
                 used_slots=tuple(slot for (slot,) in query(sql.USED_SLOTS)),
-                latches=tuple(name for (name,) in query(sql.LATCHES)),
+                latches=_decoded(_LATCH, query(sql.LATCHES)),
+                risk=risk and risk[0],
+                placed=() if placed_since is None else _times(query(sql.PLACED_SINCE, (placed_since,))),
             )
 
     def orders(self) -> tuple[Order, ...]:
@@ -298,8 +312,12 @@ class Journal:
                         execute(sql.PUT_STRATEGY_STATE, (*of_event, state))
                     case Decided(reason=reason):
                         execute(sql.ADD_DECISION, (*of_event, reason))
-                    case LatchSet(name=name, client_id=client_id):
-                        execute(sql.SET_LATCH, (name, *of_event, _json({"client_id": client_id})))
+                    case LatchSet(latch=latch):
+                        execute(sql.SET_LATCH, (latch.name, *of_event, _json(latch)))
+                    case LatchLifted(name=name):
+                        execute(sql.LIFT_LATCH, (name,))
+                    case RiskKept(kept=kept):
+                        execute(sql.PUT_RISK, (*of_event, kept))
                     case _:
                         assert_never(change)
             for note in entry.notes:
@@ -353,6 +371,10 @@ class _Execute(Protocol):
 
 def _decoded(decoder: "msgspec.json.Decoder[_Value]", rows: Iterable[tuple[str]]) -> tuple[_Value, ...]:
     return tuple(decoder.decode(value) for (value,) in rows)
+
+
+def _times(rows: Iterable[tuple[int]]) -> tuple[int, ...]:
+    return tuple(time for (time,) in rows)
 
 
 def _json(value: Any) -> str:

@@ -8,7 +8,7 @@ as a person reads them: `sqlite3 journal.sqlite3 'SELECT * FROM order_list'`.
 # ruff: noqa: S608 - every part of every statement is a constant of this module
 
 APPLICATION_ID = 0x414D524A  # "AMRJ", in the header of the file: this is a journal of ours
-SCHEMA_VERSION = 1  # PRAGMA user_version: the shape of what follows
+SCHEMA_VERSION = 2  # PRAGMA user_version: the shape of what follows
 
 CONNECTION = (
     # NORMAL does not wait for the disk at COMMIT, and an order must not leave before its intent is on it.
@@ -152,7 +152,15 @@ SCHEMA = (
         run INTEGER REFERENCES runs,
         event INTEGER NOT NULL,
         time INTEGER NOT NULL,
-        facts TEXT NOT NULL             -- JSON: why it fell
+        value TEXT NOT NULL             -- the latch, JSON: its action and why it was set
+    )""",
+    """
+    CREATE TABLE risk (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        run INTEGER REFERENCES runs,
+        event INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        value TEXT NOT NULL             -- JSON: day's beginning, peak and latest profit; failures in a row
     )""",
     f"""
     CREATE VIEW order_list AS SELECT
@@ -203,6 +211,8 @@ ORDERS_TO_RESTORE = f"""
         UNION SELECT rowid FROM orders WHERE changed >= ?
     ) ORDER BY rowid"""
 
+PLACED_SINCE = "SELECT created FROM orders WHERE changed > ?1 AND created > ?1 ORDER BY created"
+
 USED_SLOTS = """
     SELECT DISTINCT slot FROM orders
     WHERE repeat = 0 AND (
@@ -240,6 +250,13 @@ PUT_STRATEGY_STATE = """
 
 # Latches ------------------------------------------------------------------------------------------------------
 
-LATCHES = "SELECT name FROM latches ORDER BY name"
+LATCHES = "SELECT value FROM latches ORDER BY name"
 # What set it first is what has to be looked at.
-SET_LATCH = "INSERT INTO latches (name, run, event, time, facts) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING"
+SET_LATCH = "INSERT INTO latches (name, run, event, time, value) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING"
+LIFT_LATCH = "DELETE FROM latches WHERE name = ?"
+
+RISK = "SELECT value FROM risk"
+PUT_RISK = """
+    INSERT INTO risk (id, run, event, time, value) VALUES (1, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET
+        run = excluded.run, event = excluded.event, time = excluded.time, value = excluded.value"""

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from runner.engine.effects import Effects
 from runner.engine.funds import Funds
+from runner.engine.guard import Guard
 from runner.engine.ledger import Ledger
 from runner.engine.orders import NONCE_WINDOW, Adoption, Orders
 from runner.engine.watch import Watch
@@ -45,6 +46,8 @@ class Account:
             take_over=settings.take_over,
         )
         self.watch = Watch(settings.settle, now)
+        self.guard = Guard(settings.limits, self.ledger, restored, now)
+        self.heard_at: int | None = None  # the last sign of life of our own account
         self.trouble: Trouble | None = None
         self.doubt_until = 0  # venue time until which a create of unknown fate could still make a row
         self.longest_doubt = NONCE_WINDOW + settings.settle  # W + D of orders.md
@@ -96,6 +99,7 @@ class Account:
         for order_id, name in list(self.orders.cancels.due(now)):
             if used < free:
                 self.orders.cancel_posted(order_id, name, now, out)
+                self.guard.pace.cancel(now)
                 used += 1
         most = free - used - (0 if stopping else self._reserve)
         requests = self.watch.requests(now, self.orders.reads.due(now), most) if most > 0 else []
@@ -120,12 +124,15 @@ class Account:
     # News -------------------------------------------------------------------------------------------------
 
     def _order_news(self, what: events.OrderNews, now: int, out: Effects) -> None:
+        self.heard_at = now
         self._row_taken(self.orders.row(what.row, now, out, streamed=True), now, out)
 
     def _trade_news(self, what: events.TradeNews, now: int, out: Effects) -> None:
+        self.heard_at = now
         self.orders.trade(what.row, now, out)
 
-    def _balance_news(self, what: events.BalanceNews, _now: int, _out: Effects) -> None:
+    def _balance_news(self, what: events.BalanceNews, now: int, _out: Effects) -> None:
+        self.heard_at = now
         self.funds.news(what.row)
 
     def _probed(self, what: events.NonceWindowProbed, _now: int, _out: Effects) -> None:
@@ -137,7 +144,7 @@ class Account:
         order, why = adoption.order, adoption.why
         out.note("order.adopted", level="warning", market=order.market, client_id=order.client_id, why=why)
         if why == "late":
-            self.orders.late(order.client_id, now, out)
+            self.orders.late(order.client_id, now)
         elif why == "stale_journal":
             self._in_trouble(
                 EXIT_UNPROVEN,
@@ -161,11 +168,15 @@ class Account:
         self.orders.sent(what.client_id, what.nonce, now, out)
 
     def _accepted(self, what: events.Accepted, now: int, out: Effects) -> None:
+        self.heard_at = now
+        self.guard.accepted()
         self.orders.row(what.row, now, out, name=what.client_id)
 
     def _rejected(self, what: events.Rejected, now: int, out: Effects) -> None:
         reason = " ".join((str(what.status), *what.codes))
         self.orders.refused(what.client_id, reason, now, out)
+        self.heard_at = now
+        self.guard.rejected(now, out)
         if what.status == 401 and "authz.nonce_expired" not in what.codes:
             self._in_trouble(EXIT_CREDENTIALS, f"the venue refused the credentials: {reason}")
         self.watch.want("balances", now + SECOND)  # most refusals are about money
@@ -175,6 +186,7 @@ class Account:
 
     def _unknown(self, what: events.Unknown, now: int, out: Effects) -> None:
         self.orders.unknown_outcome(what.client_id, what.reason, now, out)
+        self.guard.failed(now, out)
         order = self.orders.get(what.client_id)
         if order is not None:
             self._doubt(order, now)
@@ -191,11 +203,13 @@ class Account:
         out.note("cancel.unanswered", level="warning", order_id=what.order_id, reason=what.reason)
         self.orders.cancel_unanswered(what.order_id, now)
 
-    def _answered(self, query: int) -> None:
+    def _answered(self, query: int, now: int) -> None:
+        self.heard_at = now
+        self.guard.answered()
         self._failing.pop(self.watch.asked(query), None)
 
     def _orders_listed(self, what: events.OrdersListed, now: int, out: Effects) -> None:
-        self._answered(what.query)
+        self._answered(what.query, now)
         name = self.watch.searching(what.query)
         listed = self.watch.orders_listed(what, now)
         for row in what.rows:
@@ -213,7 +227,7 @@ class Account:
             self.watch.found(name)
 
     def _order_read(self, what: events.OrderRead, now: int, out: Effects) -> None:
-        self._answered(what.query)
+        self._answered(what.query, now)
         self.watch.read_answered(what.query)
         if what.row is None:
             self.orders.missing(what.order_id, now, out)
@@ -221,18 +235,19 @@ class Account:
             self._row_taken(self.orders.read(what.row, now, out), now, out)
 
     def _trades_listed(self, what: events.TradesListed, now: int, out: Effects) -> None:
-        self._answered(what.query)
+        self._answered(what.query, now)
         for row in what.rows:
             self.orders.trade(row, now, out)
         self.watch.trades_listed(what, now)
 
     def _balances_read(self, what: events.BalancesRead, now: int, _out: Effects) -> None:
-        self._answered(what.query)
+        self._answered(what.query, now)
         everything = self.watch.balances_read(what, now)
         if everything is not None:
             self.funds.read(everything.rows, everything.asked_at)
 
     def _query_failed(self, what: events.QueryFailed, now: int, out: Effects) -> None:
+        self.guard.failed(now, out)
         asked = self.watch.asked(what.query)
         order_id = self.watch.failed(what.query, now)
         if self._failing.get(asked) != what.reason:  # said once, and again when it works again or fails otherwise

@@ -15,10 +15,12 @@ import msgspec
 from runner.engine.account import Account
 from runner.engine.effects import Effects
 from runner.engine.feeds import Feed, Feeds
+from runner.engine.losses import MarketNow
 from runner.engine.parameters import build
 from runner.engine.reconcile import BadQuote, Target, difference, targets
-from runner.engine.risk import Approved, Gate, Refused, Situation, Waiting
-from runner.engine.stop import EXIT_ERROR, EXIT_UNPROVEN, Stop
+from runner.engine.reducing import opening
+from runner.engine.risk import Approved, Gate, InTheWay, Refused, Restraint, Situation, Waiting
+from runner.engine.stop import EXIT_ERROR, EXIT_RISK, EXIT_UNPROVEN, Stop
 from runner.engine.strategy import Decision, State, Strategy
 from runner.engine.view import View
 from runner.model import event as events
@@ -76,6 +78,7 @@ class Engine:
         self._free = 0
         self._refill_at = 0
         self._offset = 0
+        self._restrained = False  # only orders that reduce a position pass
         self._said: dict[str, str] = {}  # slot -> last refusal noted: a standing one is said once
         self._handlers: dict[type, Callable[..., None]] = {
             events.Configured: self._configured,
@@ -127,12 +130,17 @@ class Engine:
         if account.trouble is not None:
             self._begin_stop("error", account.trouble.exit_code, account.trouble.reason, now, out)
             account.trouble = None
+        for name in account.orders.came_late:
+            account.guard.late(name, now, out)
+        account.orders.came_late.clear()
+        if self.stop is None and account.watch.synced:
+            self._watch_limits(now, out)
         if self.stop is None and self._tick_due(now):
             self._tick(number, now, out)
         if self.stop is None and self._once_by is not None:
             self._see_through(number, now, out)
         if self.stop is None:
-            self._protect(now)
+            self._protect(now, out)
         else:
             self.stop.go_on(account, now, self._offset, out)
         self._free -= account.ask(self._free, stopping=self.stop is not None, now=now, out=out)
@@ -153,7 +161,7 @@ class Engine:
     def _take_restored(self, what: events.Restored, _now: int, out: Effects) -> None:
         self._restored = what
         for latch in what.latches:
-            out.note("latch.stands", level="error", latch=latch)
+            out.note("latch.stands", level="error", latch=latch.name, action=latch.action, why=latch.why)
         if what.strategy_state is None:
             return
         try:
@@ -174,6 +182,7 @@ class Engine:
         self.feeds = Feeds({symbol: self._feed(self.markets[symbol]) for symbol in self.settings.markets})
         self._handlers |= account.handlers() | self.feeds.handlers()
         self._handlers[events.PublicTrade] = self._traded
+        self._handlers[events.StreamAlive] = self._alive
         account.take_over(self._restored, now, out)
         self._restored = None
 
@@ -208,8 +217,14 @@ class Engine:
     def _fault(self, what: events.VenueFault, _now: int, out: Effects) -> None:
         out.note("venue.fault", level="warning", source=what.source, problem=what.what)
 
+    def _alive(self, what: events.StreamAlive, now: int, _out: Effects) -> None:
+        self.feeds.alive(what, now)
+        if what.stream == "private":
+            self.account.heard_at = now
+
     def _traded(self, what: events.PublicTrade, now: int, out: Effects) -> None:
         self.feeds.trade(what)
+        self.account.guard.losses.traded(what.market, what.ticks)
         due = self.account.orders.traded(what.market, what.ticks, now)
         if due is not None and self._wake_at is not None:
             self._wake_at = min(self._wake_at, due)
@@ -227,11 +242,16 @@ class Engine:
     def _stop_requested(self, what: events.StopRequested, now: int, out: Effects) -> None:
         self._begin_stop(what.by, what.exit_code, what.reason or what.by, now, out)
 
-    def _begin_stop(self, by: str, exit_code: int, reason: str, now: int, out: Effects) -> None:
-        """Close the gate. It does not open again; a worse reason only changes how the run ends."""
+    def _begin_stop(self, by: str, exit_code: int, reason: str, now: int, out: Effects, *, leave: bool = False) -> None:
+        """Close the gate. It does not open again; a worse reason only changes how the run ends.
+
+        `leave`: orders stay in the book; they do at a clean end too, where the file says so.
+        """
         if self.stop is None:
             self.phase = "stopping"
-            leave = self.settings.on_stop == "leave" and exit_code == 0
+            leave = leave or (self.settings.on_stop == "leave" and exit_code == 0)
+            if self.markets:
+                self.account.guard.keep(now, out)
             self.stop = Stop(by, exit_code, reason, leave=leave, now=now)
         elif not self.stop.worsen(exit_code, reason):
             return
@@ -339,6 +359,7 @@ class Engine:
                 break  # no request left: the next tick states the whole intent again
             match gate.judge(target):
                 case Approved() as approved:
+                    account.guard.pace.place(now)
                     sign_before = (now + self._offset + SIGN_WITHIN) // MILLISECOND
                     account.orders.intend(approved, self.reason, number, now, sign_before, out)
                     self._said.pop(target.slot, None)
@@ -349,21 +370,29 @@ class Engine:
                     self._say_refused(refused, out)
                 case Waiting():
                     account.funds_short(now)
+                case InTheWay(orders=ours):
+                    for order in ours:
+                        account.orders.want_gone(order, "self-trade", now)
         return placed
 
     def _situation(self, now: int) -> Situation:
         account, feeds = self.account, self.feeds.by_symbol
         return Situation(
-            now,
-            self.markets,
-            {symbol: feed.book for symbol, feed in feeds.items()},
-            {symbol: feed.heard_at for symbol, feed in feeds.items()},
-            account.orders.may_exist(now),
-            account.orders.strangers.live.values(),
-            account.ledger.position,
-            account.orders.parents,
-            account.funds,
-            account.orders.names_used_up,
+            now=now,
+            markets=self.markets,
+            books={symbol: feed.book for symbol, feed in feeds.items()},
+            heard_at={symbol: feed.heard_at for symbol, feed in feeds.items()},
+            orders=account.orders.may_exist(now),
+            foreign=tuple(account.orders.strangers.live.values()),
+            position=account.ledger.position,
+            parents=account.orders.parents,
+            funds=account.funds,
+            names_used_up=account.orders.names_used_up,
+            last_trades={symbol: feed.last_trade for symbol, feed in feeds.items() if feed.last_trade is not None},
+            account_heard_at=account.heard_at,
+            clock_offset=self._offset,
+            pace=account.guard.pace,
+            restraint=account.guard.restraint(now),
         )
 
     def _say_refused(self, refused: Refused, out: Effects) -> None:
@@ -384,16 +413,42 @@ class Engine:
                 return
         self._begin_stop("once", 0, "once", now, out)
 
-    def _protect(self, now: int) -> None:
-        """A quote against a book that may be frozen is a gift to whoever sees the real one."""
+    def _protect(self, now: int, out: Effects) -> None:
+        """A quote against a book that may be frozen is a gift to whoever sees the real one; and what may only reduce
+        leaves no order in the book that would do more."""
         orders = self.account.orders
+        restraint = self.account.guard.restraint(now)
+        if restraint is not None:
+            self._hold_back(restraint, now, out)
+        self._restrained = restraint is not None
         stale = [symbol for symbol in self.feeds.by_symbol if now > self._fresh_until(symbol)]
         for order in [order for order in orders.live() if order.market in stale] if stale else ():
             orders.want_gone(order, "book too old", now)
 
+    def _hold_back(self, restraint: Restraint, now: int, out: Effects) -> None:
+        if not self._restrained:
+            facts = {"code": restraint.code, **restraint.numbers}
+            out.notes.append(Note("risk.reduce_only", "warning", None, None, facts))
+        position = self.account.ledger.position
+        held = {symbol: position(market.base) for symbol, market in self.markets.items()}
+        for order in opening(self.account.orders.live(), self.markets, held):
+            self.account.orders.want_gone(order, f"only reducing orders: {restraint.code}", now)
+
     def _fresh_until(self, symbol: str) -> int:
         """A book that was never heard of is as old as the run: orders left by the last one get that long."""
         return max(self.feeds.by_symbol[symbol].heard_at, self._began) + self.settings.limits.max_book_age
+
+    def _watch_limits(self, now: int, out: Effects) -> None:
+        """What the limits on losses and failures say, and the latches that stand: the worst of them acts."""
+        guard, age_max = self.account.guard, self.settings.limits.max_book_age
+        if guard.look_due(now) or self.account.orders.new_fills:
+            feeds = self.feeds.by_symbol.items()
+            markets = [MarketNow(f.market, f.book, self.feeds.usable(symbol, now, age_max)) for symbol, f in feeds]
+            guard.look(markets, self.account.orders.live(), now, out)
+        latch = guard.halt
+        if latch is not None:
+            reason = f"{latch.name}: {latch.why}; runner resume lifts it"
+            self._begin_stop("risk", EXIT_RISK, reason, now, out, leave=latch.action == "halt")
 
     # When next --------------------------------------------------------------------------------------------
 
@@ -403,6 +458,9 @@ class Engine:
         if self.stop is not None:
             times.append(self.stop.next_at(self.account, now, self._offset))
         else:
+            watch_at = self.account.guard.next_at()
+            if watch_at is not None and self.account.watch.synced:
+                times.append(watch_at)
             if self._once_by is not None:
                 times.append(self._once_by)
             elif self._was_ready:

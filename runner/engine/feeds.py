@@ -34,6 +34,7 @@ class Feed:
         self.trades: list[PublicTrade] = []
         self.own_fills: list[Fill] = []  # since the last tick
         self.heard_at = 0
+        self.last_trade: int | None = None  # ticks of the newest public trade
         self.snapshot_by: int | None = None  # a snapshot was asked for and should be here by then
         self.snapshot_wait = SNAPSHOT_WITHIN
         self._orders = orders
@@ -76,7 +77,6 @@ class Feeds:
             BookSnapshot: self._book,
             BookDelta: self._book,
             BookGap: self._gap,
-            StreamAlive: self._alive,
         }
 
     def stream_up(self, _what: StreamUp, now: int) -> None:
@@ -145,10 +145,11 @@ class Feeds:
         if feed is None:
             return
         self.traded = True
+        feed.last_trade = what.ticks
         if len(feed.trades) < TRADES_KEPT:
             feed.trades.append(what)
 
-    def _alive(self, what: StreamAlive, now: int, _out: Effects) -> None:
+    def alive(self, what: StreamAlive, now: int) -> None:
         if what.stream == "public":
             for feed in self.by_symbol.values():
                 if feed.book.state == "live":

@@ -20,7 +20,7 @@ from runner.engine.ledger import Ledger
 from runner.engine.reads import Reads
 from runner.engine.risk import Approved
 from runner.engine.strangers import Strangers
-from runner.model.command import Cancel, FillBooked, LatchSet, OrderChanged, Place
+from runner.model.command import Cancel, FillBooked, OrderChanged, Place
 from runner.model.ids import GENERATION_MAX, client_id, parse_client_id
 from runner.model.market import Market
 from runner.model.money import MONEY
@@ -87,6 +87,7 @@ class Orders:
         self.parents: dict[str, int] = {}  # lots filled so far
         self.used_slots: set[str] = set()  # slots of repeat=False quotes that had a fill
         self.new_fills: list[Fill] = []  # for whoever asks next
+        self.came_late: list[str] = []  # orders that had been proven absent, for whoever asks next
         self.slot_freed = False
         self.intended = 0  # orders asked for by this engine
 
@@ -248,11 +249,10 @@ class Orders:
             self.reads.want(row.id, now + FILLS_GRACE)
         return adoption
 
-    def late(self, name: str, now: int, out: Effects) -> None:
-        """An order that was proven not to exist does: it goes at once, and somebody has to look (rule 9)."""
+    def late(self, name: str, now: int) -> None:
+        """An order that was proven not to exist does: it goes at once (rule 9)."""
         self.want_gone(self._orders[name], "late order", now)
-        out.changes.append(LatchSet("late_order", name))
-        out.note("latch.set", level="error", client_id=name, latch="late_order")
+        self.came_late.append(name)
 
     def traded(self, market: str, ticks: int, now: int) -> int | None:
         """A public trade. If one of our resting orders should have been in it, the order is read unless the private
@@ -434,10 +434,10 @@ class Orders:
 
     def _reopen(self, order: Order, now: int, out: Effects) -> None:
         if order.state.terminal:
-            unexpected = order.state in {OrderState.ABSENT, OrderState.REJECTED}
+            absent = order.state is OrderState.ABSENT
             order = self._change(order, out, now, state=OrderState.OPEN, reason="a late copy of it is at work")
-            if unexpected:
-                self.late(order.client_id, now, out)
+            if absent:
+                self.late(order.client_id, now)
         self.want_gone(order, "duplicate", now)
 
     def _apply(self, row: OrderRow, name: str, now: int, out: Effects) -> None:

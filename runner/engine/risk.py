@@ -5,12 +5,14 @@ against the position minus every sell that may exist; they are never netted, and
 counts in full. Source: orders.md rules 8, 19, 20 and 23. A limit that cannot be evaluated refuses.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
 
+from runner.engine.depth import LEVELS, Depth
 from runner.engine.funds import Funds, cost
+from runner.engine.pace import Pace
 from runner.engine.reconcile import Target
 from runner.engine.view import MarketData
 from runner.model.market import Market
@@ -19,7 +21,6 @@ from runner.model.order import Order, OrderRow, Side
 from runner.model.settings import SECOND, Limits
 
 MARKET_BUY_LOCK = Decimal("1.1")  # of the cost; the buffer is the venue's only price protection (reference 5.3)
-DEPTH = 300  # levels a side, as many as the venue's snapshot has
 
 
 class Approved(Struct, frozen=True):
@@ -50,26 +51,51 @@ class Waiting(Struct, frozen=True):
     spendable: Decimal
 
 
-class Situation(Struct, frozen=True):
+class InTheWay(Struct, frozen=True):
+    """Nothing is wrong with it: it would trade with `orders` of ours, which come first. They may be none, where it
+    waits for another order to go by itself."""
+
+    target: Target
+    orders: tuple[Order, ...] = ()
+
+
+Numbers = dict[str, str | int | float | None]
+
+
+class Restraint(Struct, frozen=True):
+    """Why only orders that reduce a position pass now: the code and numbers that a refusal tells."""
+
+    code: str
+    numbers: Numbers
+
+
+class Situation(Struct, frozen=True, kw_only=True):
     """What a tick's verdicts rest on.
 
     `orders`: every order of ours that exists or may exist. `foreign`: other live orders of the account, read only.
-    `parents`: lots filled so far, by parent. `names_used_up`: whether a slot has no client order id left.
+    `heard_at`: when each book was last proven fresh, `account_heard_at` the same of the account, ns. `last_trades`:
+    ticks of the last public trade, where one was seen. `clock_offset`: venue clock minus ours, ns. `parents`: lots
+    filled so far, by parent. `names_used_up`: whether a slot has no client order id left.
     """
 
     now: int
     markets: Mapping[str, Market]
     books: Mapping[str, MarketData]
     heard_at: Mapping[str, int]
-    orders: Iterable[Order]
-    foreign: Iterable[OrderRow]
+    orders: Sequence[Order]
+    foreign: Sequence[OrderRow]
     position: Callable[[str], Decimal]
     parents: Mapping[str, int]
     funds: Funds
     names_used_up: Callable[[str], bool] = lambda _slot: False
+    last_trades: Mapping[str, int] = {}
+    account_heard_at: int | None = None
+    clock_offset: int = 0
+    pace: Pace = Pace()
+    restraint: Restraint | None = None
 
 
-_Refusal = tuple[str, dict[str, str | int | float | None]]
+_Refusal = tuple[str, Numbers]
 
 
 class Gate:
@@ -78,45 +104,109 @@ class Gate:
     def __init__(self, limits: Limits, situation: Situation) -> None:
         self._limits = limits
         self._at = situation
+        self._worth = bool(limits.max_position or limits.min_position or limits.max_open_notional or limits.allocation)
         self._open = 0
         self._received: dict[str, Decimal] = {}  # by currency, if every order that may exist trades in full
         self._paid: dict[str, Decimal] = {}
+        self._notional: dict[tuple[str, Side], Decimal] = {}  # of every order that may exist, by quote currency
+        self._lots: dict[tuple[str, Side], int] = {}  # the same by market
         self._spent: dict[str, Decimal] = {}  # by what was approved in this tick
         self._parents = dict(situation.parents)
-        self._bids: dict[str, int] = {}  # own highest bid and lowest ask, by market
+        self._bids: dict[str, int] = {}  # the account's highest bid and lowest ask, by market
         self._asks: dict[str, int] = {}
+        self._states: dict[str, _Refusal | None] = {}  # what the state of a market says to every order in it
+        self._general = self._generally()
         for order in situation.orders:
             self._count(order.market, order.side, order.ticks, order.unbooked_lots, order.parent)
         for row in situation.foreign:
             self._reach(row.market, row.side, row.ticks)
 
-    def judge(self, target: Target) -> Approved | Refused | Waiting:
+    def judge(self, target: Target) -> Approved | Refused | Waiting | InTheWay:
         market = self._at.markets[target.market]
-        refusal = self._rules(target, market) or self._book(target)
+        refusal = self._rules(target, market) or self._book(target) or self._general or self._state(market)
         if refusal is not None:
             return Refused(target, *refusal)
         # A market order is judged as the limit order that the visible depth makes of it.
         ticks = self._reaches(target.market, target.side, target.lots) if target.ticks is None else target.ticks
         if ticks is None:
             return Refused(target, "insufficient_market_liquidity", {"quantity": plain(market.quantity(target.lots))})
-        for check in (self._post_only, self._size, self._exposure, self._parent, self._self_trade):
-            refusal = check(target, market, ticks)
+        for check in _CHECKS:
+            refusal = check(self, target, market, ticks)
             if refusal is not None:
                 return Refused(target, *refusal)
+        if self._limits.self_trade != "allow" and self._crosses(target.market, target.side, ticks):
+            return self._prevent_self_trade(target, market, ticks)
         return self._fund(target, market, ticks)
 
-    def _fund(self, target: Target, market: Market, ticks: int) -> Approved | Waiting:
+    def _fund(self, target: Target, market: Market, ticks: int) -> Approved | Refused | Waiting:
         currency, needs = cost(market, target.side, ticks, target.lots)
         spent = self._spent.get(currency, ZERO)
         spendable = MONEY.subtract(self._at.funds.spendable(currency), spent)
+        share = self._allotted(currency)
+        if share is not None:
+            if needs > share:
+                return Refused(
+                    target, "allocation", {"currency": currency, "needs": plain(needs), "limit": plain(share)}
+                )
+            spendable = min(spendable, MONEY.subtract(share, self._paid.get(currency, ZERO)))
         if needs > spendable:
             return Waiting(target, currency, needs, spendable)
         locks = needs
         if target.ticks is None and target.side is Side.BUY:
             locks = min(MONEY.multiply(needs, MARKET_BUY_LOCK), spendable)
+        floor = self._limits.balance_floor.get(currency)
+        if floor is not None and MONEY.subtract(spendable, locks) < floor:
+            left = MONEY.subtract(spendable, locks)
+            return Refused(target, "balance_floor", {"currency": currency, "left": plain(left), "limit": plain(floor)})
         self._spent[currency] = MONEY.add(spent, locks)
         self._count(target.market, target.side, ticks, target.lots, target.parent and target.parent[0])
         return Approved(target, currency, locks)
+
+    def _allotted(self, currency: str) -> Decimal | None:
+        """What our orders may lock of a currency in all; None where no allocation binds."""
+        if self._limits.allocation is None:
+            return None
+        balance = self._at.funds.balance(currency)
+        return MONEY.multiply(MONEY.add(balance.available, balance.locked), self._limits.allocation)
+
+    # What every order meets -------------------------------------------------------------------------------
+
+    def _generally(self) -> _Refusal | None:
+        """Refusals that rest on no market."""
+        at, limits = self._at, self._limits
+        if abs(at.clock_offset) > limits.max_clock_skew:
+            skew, most = at.clock_offset / SECOND, limits.max_clock_skew / SECOND
+            return "max_clock_skew", {"skew_s": skew, "limit_s": most}
+        if limits.max_account_age is not None:
+            if at.account_heard_at is None:
+                return "max_account_age", {"age_s": None, "limit_s": limits.max_account_age / SECOND}
+            age = at.now - at.account_heard_at
+            if age > limits.max_account_age:
+                return "max_account_age", {"age_s": age / SECOND, "limit_s": limits.max_account_age / SECOND}
+        if limits.max_cancel_rate is not None:
+            cancels = at.pace.cancelled(limits.max_cancel_rate, at.now)
+            if cancels >= limits.max_cancel_rate.times:
+                return "max_cancel_rate", {"cancels": cancels, "limit": str(limits.max_cancel_rate)}
+        return None
+
+    def _state(self, market: Market) -> _Refusal | None:
+        """What the state of a market says to every order in it."""
+        if self._limits.max_spread is None and self._limits.min_spread is None:
+            return None
+        if market.symbol not in self._states:
+            self._states[market.symbol] = self._spread(market)
+        return self._states[market.symbol]
+
+    def _spread(self, market: Market) -> _Refusal | None:
+        limits = self._limits
+        spread = Depth(market, self._at.books[market.symbol], self._at.orders).spread()
+        shown = None if spread is None else f"{spread:.6f}"
+        most, least = limits.max_spread, limits.min_spread
+        if most is not None and (spread is None or spread > most):
+            return "max_spread", {"spread": shown, "limit": plain(most)}
+        if least is not None and (spread is None or spread < least):
+            return "min_spread", {"spread": shown, "limit": plain(least)}
+        return None
 
     # The checks -------------------------------------------------------------------------------------------
 
@@ -154,30 +244,104 @@ class Gate:
             return None
         return "post_only", {"price": plain(market.price(ticks)), "touch": plain(market.price(touch[0]))}
 
-    def _size(self, target: Target, market: Market, ticks: int) -> _Refusal | None:
-        most = self._limits.max_open_orders
+    def _reduces(self, target: Target, market: Market, _ticks: int) -> _Refusal | None:
+        """Under a restraint a sell may at most sell what is held, a buy at most buy back what is short, every order of
+        that side counted."""
+        restraint = self._at.restraint
+        if restraint is None:
+            return None
+        lots = self._lots.get((market.symbol, target.side), 0) + target.lots
+        held = MONEY.multiply(self._at.position(market.base), Decimal(-target.side.sign))
+        if market.quantity(lots) <= held:
+            return None
+        return restraint.code, restraint.numbers
+
+    def _how_many(self, _target: Target, _market: Market, _ticks: int) -> _Refusal | None:
+        most, rate = self._limits.max_open_orders, self._limits.max_order_rate
         if most is not None and self._open >= most:
             return "max_open_orders", {"open": self._open, "limit": most}
-        limit = self._limits.max_order_notional.get(market.quote)
-        if limit is not None:
-            notional = market.notional(ticks, target.lots)
-            if notional > limit:
-                return "max_order_notional", {"notional": plain(notional), "limit": plain(limit)}
+        if rate is not None:
+            orders = self._at.pace.placed(rate, self._at.now)  # those of this tick included
+            if orders >= rate.times:
+                return "max_order_rate", {"orders": orders, "limit": str(rate)}
         return None
 
-    def _exposure(self, target: Target, market: Market, ticks: int) -> _Refusal | None:
-        (gained, received), (given, paid) = self._flows(target.market, target.side, ticks, target.lots)
-        limit = self._limits.max_position.get(gained)
-        if limit is not None:
-            worst = MONEY.add(self._at.position(gained), MONEY.add(received, self._received.get(gained, ZERO)))
-            if worst > limit:
-                return "max_position", {"currency": gained, "worst": plain(worst), "limit": plain(limit)}
-        limit = self._limits.max_position.get(given)
-        if limit is not None:
-            worst = MONEY.subtract(self._at.position(given), MONEY.add(paid, self._paid.get(given, ZERO)))
-            if worst < MONEY.minus(limit):
-                return "max_position", {"currency": given, "worst": plain(worst), "limit": f"-{plain(limit)}"}
+    def _size(self, target: Target, market: Market, ticks: int) -> _Refusal | None:
+        limits = self._limits
+        most = limits.max_order_amount.get(market.base)
+        if most is not None:
+            quantity = market.quantity(target.lots)
+            if quantity > most:
+                return "max_order_amount", {"quantity": plain(quantity), "limit": plain(most)}
+        most, least = limits.max_order_notional.get(market.quote), limits.min_order_notional.get(market.quote)
+        if most is not None or least is not None:
+            notional = market.notional(ticks, target.lots)
+            if most is not None and notional > most:
+                return "max_order_notional", {"notional": plain(notional), "limit": plain(most)}
+            if least is not None and notional < least:
+                return "min_order_notional", {"notional": plain(notional), "limit": plain(least)}
         return None
+
+    def _collar(self, _target: Target, market: Market, ticks: int) -> _Refusal | None:
+        """The furthest the order may trade from the reference, on either side of it."""
+        collar = self._limits.price_collar
+        if collar is None:
+            return None
+        price, reference = market.price(ticks), self._reference(market)
+        numbers: Numbers = {"price": plain(price), "reference": None, "limit": plain(collar)}
+        if reference is None:
+            return "price_collar", numbers
+        if abs(MONEY.subtract(price, reference)) <= MONEY.multiply(collar, reference):
+            return None
+        return "price_collar", numbers | {"reference": plain(reference)}
+
+    def _reference(self, market: Market) -> Decimal | None:
+        if self._limits.collar_price is not None:
+            return self._limits.collar_price
+        if self._limits.collar_reference == "last":
+            last = self._at.last_trades.get(market.symbol)
+            return None if last is None else market.price(last)
+        book = self._at.books[market.symbol]
+        bid, ask = book.best_bid(), book.best_ask()
+        if bid is None or ask is None:
+            return None
+        return MONEY.multiply(market.price(bid[0] + ask[0]), _HALF)
+
+    def _exposure(self, target: Target, market: Market, ticks: int) -> _Refusal | None:
+        if not self._worth:
+            return None
+        limits, position = self._limits, self._at.position
+        (gained, received), (given, paid) = self._flows(target.market, target.side, ticks, target.lots)
+        most = limits.max_position.get(gained)
+        if most is not None:
+            worst = MONEY.add(position(gained), MONEY.add(received, self._received.get(gained, ZERO)))
+            if worst > most:
+                return "max_position", {"currency": gained, "worst": plain(worst), "limit": plain(most)}
+        least = limits.least_position(given)
+        if least is not None:
+            worst = MONEY.subtract(position(given), MONEY.add(paid, self._paid.get(given, ZERO)))
+            if worst < least:
+                code = "min_position" if given in limits.min_position else "max_position"
+                return code, {"currency": given, "worst": plain(worst), "limit": plain(least)}
+        most = limits.max_open_notional.get(market.quote)
+        return None if most is None else self._open_notional(target, market, ticks, most)
+
+    def _open_notional(self, target: Target, market: Market, ticks: int, most: Decimal) -> _Refusal | None:
+        """What is held on the order's side, at the best ask, and every order of that side at its price."""
+        worth = MONEY.add(self._notional.get((market.quote, target.side), ZERO), market.notional(ticks, target.lots))
+        for symbol, book in self._at.books.items():
+            other = self._at.markets[symbol]
+            held = MONEY.multiply(self._at.position(other.base), Decimal(target.side.sign))
+            if other.quote != market.quote or held <= 0:
+                continue
+            bid, ask = book.best_bid(), book.best_ask()
+            best = ask or bid
+            if best is None:  # what is held there has no price now
+                return "max_open_notional", {"worst": None, "limit": plain(most), "unpriced": symbol}
+            worth = MONEY.add(worth, MONEY.multiply(held, other.price(best[0])))
+        if worth <= most:
+            return None
+        return "max_open_notional", {"worst": plain(worth), "limit": plain(most)}
 
     def _parent(self, target: Target, market: Market, _ticks: int) -> _Refusal | None:
         if target.parent is None:
@@ -189,22 +353,42 @@ class Gate:
         numbers = {"would_be": plain(market.quantity(would_be)), "limit": plain(market.quantity(total))}
         return "parent_total", {"parent": name, **numbers}
 
-    def _self_trade(self, target: Target, market: Market, ticks: int) -> _Refusal | None:
-        """The venue lets an account trade with itself and charges both fees."""
-        own = self._asks.get(target.market) if target.side is Side.BUY else self._bids.get(target.market)
-        if own is None or (ticks - own) * target.side.sign < 0:
-            return None
-        return "self_trade", {"price": plain(market.price(ticks)), "own": plain(market.price(own))}
+    # Self-trades: the venue lets an account trade with itself and charges both fees -----------------------
+
+    def _crosses(self, symbol: str, side: Side, ticks: int) -> bool:
+        own = self._asks.get(symbol) if side is Side.BUY else self._bids.get(symbol)
+        return own is not None and (ticks - own) * side.sign >= 0
+
+    def _prevent_self_trade(self, target: Target, market: Market, ticks: int) -> Refused | InTheWay:
+        met = tuple(
+            order
+            for order in self._at.orders
+            if order.market == target.market
+            and order.side is not target.side
+            and order.ticks is not None
+            and (ticks - order.ticks) * target.side.sign >= 0
+        )
+        match self._limits.self_trade:
+            case "cancel_newest":
+                return InTheWay(target)
+            case "cancel_oldest" if met:
+                return InTheWay(target, met)
+        own = self._asks[target.market] if target.side is Side.BUY else self._bids[target.market]
+        return Refused(target, "self_trade", {"price": plain(market.price(ticks)), "own": plain(market.price(own))})
 
     # Worst case -------------------------------------------------------------------------------------------
 
     def _count(self, symbol: str, side: Side, ticks: int | None, lots: int, parent: str | None) -> None:
         self._open += 1
-        if self._limits.max_position:
+        if self._worth:
             price = self._reaches(symbol, side, lots) if ticks is None else ticks
             (gained, received), (given, paid) = self._flows(symbol, side, price or 0, lots)
             self._received[gained] = MONEY.add(self._received.get(gained, ZERO), received)
             self._paid[given] = MONEY.add(self._paid.get(given, ZERO), paid)
+            market = self._at.markets[symbol]
+            worth = (market.quote, side)
+            self._notional[worth] = MONEY.add(self._notional.get(worth, ZERO), market.notional(price or 0, lots))
+        self._lots[symbol, side] = self._lots.get((symbol, side), 0) + lots
         if parent is not None:
             self._parents[parent] = self._parents.get(parent, 0) + lots
         self._reach(symbol, side, ticks)
@@ -220,7 +404,7 @@ class Gate:
     def _reaches(self, symbol: str, side: Side, lots: int) -> int | None:
         """The last price a market order would trade at on the visible depth; None where that is too little."""
         book = self._at.books[symbol]
-        for ticks, there in book.asks(DEPTH) if side is Side.BUY else book.bids(DEPTH):
+        for ticks, there in book.asks(LEVELS) if side is Side.BUY else book.bids(LEVELS):
             lots -= there
             if lots <= 0:
                 return ticks
@@ -238,3 +422,15 @@ class Gate:
         best = self._at.books[symbol].best_bid()  # a sell that crosses receives the better price
         ticks = ticks if best is None else max(ticks, best[0])
         return (market.quote, market.notional(ticks, lots)), base
+
+
+_HALF = Decimal("0.5")
+_CHECKS = (
+    Gate._post_only,
+    Gate._reduces,
+    Gate._how_many,
+    Gate._size,
+    Gate._collar,
+    Gate._exposure,
+    Gate._parent,
+)

@@ -12,7 +12,7 @@ from runner.model.command import Finish
 from runner.model.order import OrderState
 from runner.model.settings import SECOND
 
-EXIT_CLEAN, EXIT_ERROR, EXIT_UNPROVEN = 0, 1, 7
+EXIT_CLEAN, EXIT_ERROR, EXIT_RISK, EXIT_UNPROVEN = 0, 1, 6, 7
 
 STOP_WITHIN = 20 * SECOND
 STOP_PER_CANCEL = SECOND
@@ -20,34 +20,40 @@ SETTLE_WITHIN = 600 * SECOND  # nobody waits for `runner settle` but the one who
 LISTINGS_APART = 2 * SECOND
 STOP_AFTER_DOUBT = 10 * SECOND
 
+_ORDERLY = (EXIT_CLEAN, EXIT_RISK)
+"""Endings that promise by evidence that nothing of ours is left, or exactly what was listed."""
+
 _LISTED = frozenset({OrderState.ACCEPTED, OrderState.OPEN})
 
 
 class Stop:
-    """How the run is ending. `by` and `reason` are for the summary, `exit_code` for the shell."""
+    """How the run is ending. `by` and `reason` are for the summary, `exit_code` for the shell.
+
+    `leaves`: orders stay in the book.
+    """
 
     def __init__(self, by: str, exit_code: int, reason: str, *, leave: bool, now: int) -> None:
         self.by = by
         self.exit_code = exit_code
         self.reason = reason
         self.finished = False
-        self._leave = leave
+        self.leaves = leave
         self._since = now
         self._quiet_at: int | None = None  # since when nothing of ours is known to be at work
         self._cancels = 0
 
     def worsen(self, exit_code: int, reason: str) -> bool:
-        """Take over a worse ending; a clean stop that meets an error is no longer clean."""
-        if self.exit_code != EXIT_CLEAN or exit_code == EXIT_CLEAN:
+        """Take over a worse ending; an orderly stop that meets an error is no longer orderly."""
+        if self.exit_code not in _ORDERLY or exit_code in (self.exit_code, EXIT_CLEAN):
             return False
-        self.exit_code, self.reason, self._leave = exit_code, reason, False
+        self.exit_code, self.reason, self.leaves = exit_code, reason, False
         return True
 
     def go_on(self, account: Account, now: int, offset: int, out: Effects) -> None:
         """Do what the stop still needs. `offset`: venue clock minus ours, ns."""
         live = list(account.orders.live())
         self._cancels = max(self._cancels, len(live))
-        if not self._leave:
+        if not self.leaves:
             for order in live:
                 account.orders.want_gone(order, "stop", now)
         if self._quiet(account):
@@ -66,13 +72,13 @@ class Stop:
     def _quiet(self, account: Account) -> bool:
         if account.orders.strangers.waiting():
             return False  # it may be a copy of ours
-        if self._leave:
+        if self.leaves:
             return all(order.state in _LISTED for order in account.orders.live())
         return not any(True for _ in account.orders.live())
 
     def _gather(self, account: Account, now: int, offset: int, out: Effects) -> None:
         """Nothing of ours is known to be at work: let the venue say so too."""
-        if self.exit_code != EXIT_CLEAN and not account.orders.intended and not self._leave:
+        if self.exit_code not in _ORDERLY and not account.orders.intended and not self.leaves:
             self._finish(out)  # this run never asked for an order, so there is nothing to prove
             return
         doubt = account.doubt_until - offset

@@ -6,6 +6,7 @@ part of the contract: changes are durable before the first command leaves.
 
 from msgspec import Struct
 
+from runner.model.latch import Latch
 from runner.model.order import Fill, Order, Side
 
 # Requests to the venue ------------------------------------------------------------------------------------
@@ -106,13 +107,22 @@ class Decided(Struct, frozen=True, tag=True):
 
 
 class LatchSet(Struct, frozen=True, tag=True):
-    """Something happened that a person has to look at; it stands until lifted. `name`: `late_order`."""
+    """It stands from now on, in this run and in later ones."""
 
+    latch: Latch
+
+
+class LatchLifted(Struct, frozen=True, tag=True):
     name: str
-    client_id: str
 
 
-Change = OrderChanged | FillBooked | StateChanged | Decided | LatchSet
+class RiskKept(Struct, frozen=True, tag=True):
+    """What the limits on losses and failures remember across runs, as JSON (`engine/losses.py`)."""
+
+    kept: str
+
+
+Change = OrderChanged | FillBooked | StateChanged | Decided | LatchSet | LatchLifted | RiskKept
 
 
 class Note(Struct, frozen=True, tag=True):

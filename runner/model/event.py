@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from runner.model.latch import Latch
 from runner.model.market import Market
 from runner.model.order import BalanceRow, Fill, Order, OrderRow, Side, TradeRow
 from runner.model.settings import Settings
@@ -34,7 +35,9 @@ class Restored(Struct, frozen=True, tag=True):
     fills: tuple[Fill, ...] = ()  # of the journal's whole life, in the order they were learnt
     strategy_state: str | None = None  # JSON
     used_slots: tuple[str, ...] = ()  # slots of repeat=False quotes that had a fill
-    latches: tuple[str, ...] = ()  # names of those that stand
+    latches: tuple[Latch, ...] = ()  # those that stand
+    risk: str | None = None  # what the limits on losses remember, JSON
+    placed: tuple[int, ...] = ()  # moments of the intents that the limit on their rate still counts, ns
 
 
 class MarketsRead(Struct, frozen=True, tag=True):

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import NODEFAULT, Meta, Struct
 
-from runner.model.units import UNITS, Amount, BadQuantity, Unit, decode
+from runner.model.units import UNITS, Amount, BadQuantity, Rate, Unit, decode
 
 T = TypeVar("T", bound=Struct)
 
@@ -260,9 +260,10 @@ _PLAIN: dict[Any, str] = {int: "integer", float: "number", bool: "boolean", str:
 
 
 def _unit_schema(kind: type[Unit]) -> Schema:
+    text: Schema = {"type": "string", "pattern": kind.pattern}
     return {
         "description": f"{kind.noun.capitalize()}: {', '.join(kind.examples)}",
-        "anyOf": [{"const": 0}, {"type": "string", "pattern": kind.pattern}],
+        **(text if issubclass(kind, Rate) else {"anyOf": [{"const": 0}, text]}),  # zero needs no unit
         "examples": list(kind.examples),
     }
 

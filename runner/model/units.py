@@ -24,9 +24,13 @@ CURRENCY = r"[A-Z0-9]{1,20}"
 DURATION_MAX = 36_500 * 86_400 * 10**9
 """A hundred years, in ns: everything above is a typing error."""
 
+RATE_PER_MAX = 86_400 * 10**9
+"""A day, in ns: what happened longer ago is not counted by any rate."""
+
 _NUMBER = re.compile(NUMBER)
 _MEASURE = re.compile(rf"({NUMBER})(?:([^0-9.,_' ].*)| +([^ ].*))?", re.DOTALL)
 _OTHER_NUMBER = re.compile(r"([+-])?([0-9_]*)(?:\.([0-9]*))?( ?[%a-z]+| +[A-Za-z0-9]+)?")
+_RATE = re.compile(r"([1-9][0-9]{0,5}) ?/ ?([0-9][^/]*)")
 _NANOSECONDS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
 _UNIT_NAMES = {
     "sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "m", "mins": "m", "minute": "m", "minutes": "m",
@@ -185,8 +189,34 @@ class Duration(int):
         return (str(self),)
 
 
-Unit = Ratio | Amount | Duration
-UNITS: tuple[type[Unit], ...] = (Ratio, Amount, BaseAmount, QuoteAmount, Price, Duration)
+class Rate(str):
+    """So often in any stretch of time: `20/10s` is at most twenty in ten seconds, `1/1m` one a minute."""
+
+    __slots__ = ("per", "times")
+    times: int
+    per: Duration
+
+    noun: ClassVar[str] = "a rate"
+    pattern: ClassVar[str] = r"^[1-9][0-9]{0,5} ?/ ?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})? ?(ms|s|m|h|d)$"
+    examples: ClassVar[tuple[str, ...]] = ("20/10s", "100/1m")
+
+    def __new__(cls, text: str) -> Self:
+        match = _RATE.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise BadQuantity(f"{_shown(text)} is not a rate", _as_in(cls))
+        per = Duration(match[2])
+        if not 0 < per <= RATE_PER_MAX:
+            raise BadQuantity(f"{_shown(text)} counts over {per}", f"write a time of up to {Duration.of(RATE_PER_MAX)}")
+        self = super().__new__(cls, f"{match[1]}/{per}")
+        self.times, self.per = int(match[1]), per
+        return self
+
+    def __repr__(self) -> str:
+        return f"Rate({str(self)!r})"
+
+
+Unit = Ratio | Amount | Duration | Rate
+UNITS: tuple[type[Unit], ...] = (Ratio, Amount, BaseAmount, QuoteAmount, Price, Duration, Rate)
 
 
 def decode(kind: type, value: Any) -> Any:

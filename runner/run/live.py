@@ -16,7 +16,7 @@ from runner.edge.inbox import Item
 from runner.edge.journal import Journal, JournalError
 from runner.edge.stream import Outbox
 from runner.engine.core import Engine
-from runner.model.command import Command, Decided, Finish, Output, Place, Reconnect, Resubscribe
+from runner.model.command import Command, Decided, Finish, Output, Place, Reconnect, Resubscribe, RiskKept
 from runner.model.event import Budget, Event, JournalFailed, NotSent, Wake, What
 from runner.model.settings import SECOND
 from runner.run.audit import Audit
@@ -132,7 +132,7 @@ class Consumer:
 
     def _keep(self, event: Event, output: Output) -> str | None:
         """Make an output durable before anything of it leaves. Returns why that could not be done."""
-        urgent = any(not isinstance(change, Decided) for change in output.changes)
+        urgent = any(not isinstance(change, Decided | RiskKept) for change in output.changes)
         try:
             if urgent:
                 self._journal.commit(event.number, event.time, output.changes, output.notes)

@@ -341,7 +341,7 @@ def _begin_journal(
 ) -> Restored:
     """What is remembered; from here on the journal is this run's."""
     try:
-        restored = journal.restore()
+        restored = journal.restore(placed_since=settings.limits.placed_since(clock.now()))
         journal.keep_grids(market for market in known.markets if market.symbol in settings.markets)
         journal.begin_run(run_id, clock.now(), {"version": __version__, "pid": os.getpid(), **facts})
     except (JournalError, JournalUnusable) as error:

@@ -5,8 +5,18 @@ The same rules in fewer words, and a law ties the two together. A copy is an old
 
 from collections.abc import Iterable, Sequence
 
-from runner.model.command import Change, Decided, FillBooked, OrderChanged, StateChanged
+from runner.model.command import (
+    Change,
+    Decided,
+    FillBooked,
+    LatchLifted,
+    LatchSet,
+    OrderChanged,
+    RiskKept,
+    StateChanged,
+)
 from runner.model.event import Restored
+from runner.model.latch import Latch
 from runner.model.order import Fill, Order, OrderState
 from runner.model.settings import SECOND
 
@@ -27,6 +37,8 @@ class Memory:
         self.fills: dict[tuple[int, int], Fill] = {}  # in the order learnt
         self.generations: dict[str, int] = {}
         self.state: str | None = None
+        self.latches: dict[str, Latch] = {}
+        self.risk: str | None = None
         self.commits = 0
 
     @classmethod
@@ -38,6 +50,7 @@ class Memory:
         other = Memory(self.epoch)
         other.orders, other.fills = dict(self.orders), dict(self.fills)
         other.generations, other.state, other.commits = dict(self.generations), self.state, self.commits
+        other.latches, other.risk = dict(self.latches), self.risk
         return other
 
     def commit(self, changes: Sequence[Change]) -> None:
@@ -53,6 +66,12 @@ class Memory:
                     self.fills[fill.key] = fill
                 case StateChanged(state):
                     self.state = state
+                case LatchSet(latch):
+                    self.latches.setdefault(latch.name, latch)
+                case LatchLifted(name):
+                    self.latches.pop(name, None)
+                case RiskKept(kept):
+                    self.risk = kept
                 case Decided():
                     pass  # for the reader of a file
 
@@ -63,7 +82,7 @@ class Memory:
                 if before is not None and before.created != change.order.created:
                     raise NameUsedTwice(change.order.client_id)
 
-    def restore(self, now: int) -> Restored:
+    def restore(self, now: int, *, placed_since: int | None = None) -> Restored:
         """What a run that opens the journal at `now` (UTC ns) has to know."""
         since = now - TOMBSTONE_AGE_MAX
         return Restored(
@@ -77,7 +96,13 @@ class Memory:
             tuple(self.fills.values()),
             self.state,
             self._used_slots(),
+            tuple(self.latches[name] for name in sorted(self.latches)),
+            self.risk,
+            () if placed_since is None else self._placed(placed_since),
         )
+
+    def _placed(self, since: int) -> tuple[int, ...]:
+        return tuple(sorted(order.created for order in self.orders.values() if order.created > since))
 
     def _used_slots(self) -> tuple[str, ...]:
         once = {order.client_id: order.slot for order in self.orders.values() if not order.repeat}

@@ -40,11 +40,14 @@ LAWS = {
     "parent_total": "A parent's total is never exceeded.",
     "absent": "An order that was proven absent never comes to be.",
     "gate": "No create is decided or signed once the gate is closed.",
-    "clean_exit": "After exit 0 nothing of ours is ever live again, or exactly what was listed.",
+    "clean_exit": "After exit 0 or 6 nothing of ours is ever live again, or exactly what was listed.",
     "others": "Nobody else's order is touched.",
     "replay": "The engine's log replays to the same outputs.",
     "ends": "A stop ends, with a code of the table, and nothing fails inside.",
 }
+
+ORDERLY = (0, 6)
+"""Exit codes that promise that nothing is left: a clean end, and one by a latch."""
 
 
 class Violation(Struct, frozen=True):
@@ -206,7 +209,7 @@ class Laws:
     def finished(self, now: int, exit_code: int, left: Collection[int] | None) -> None:
         """The run is over. `left`: the venue ids that it says it leaves; None if it was to leave nothing."""
         self._finished_at = now
-        if exit_code != 0:
+        if exit_code not in ORDERLY:
             return
         listed = frozenset(left or ())
         for order_id, name in self._live.items():
@@ -223,7 +226,7 @@ class Laws:
     def alone(self, now: int, exit_code: int, left: Collection[int] | None) -> None:
         """A day later."""
         assert self._finished_at is not None
-        if exit_code != 0:
+        if exit_code not in ORDERLY:
             return
         for order_id, name in self._live.items():
             if order_id not in (left or ()) and name not in self.excused and order_id not in self._nameless:

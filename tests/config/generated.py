@@ -17,7 +17,7 @@ from runner.config.shape import File
 from runner.model import parameters
 from runner.model.money import plain
 from runner.model.parameters import Parameter
-from runner.model.units import Amount, Duration, Ratio
+from runner.model.units import Amount, Duration, Rate, Ratio
 from strategies.pure_market_making import PureMarketMaking
 
 MARKETS = ("ROGER-BTC", "LTC-BTC", "DOGE-USDT", "BTC-USDT")
@@ -60,7 +60,37 @@ def lines(draw: st.DrawFn) -> list[Line]:
     """A file that is right, as lines."""
     symbols = draw(st.lists(st.sampled_from(MARKETS), min_size=1, max_size=3, unique=True))
     drawn = list(_section(draw, File, 0, symbols, ()))
-    return [line for line in drawn if line.key != "seed" or _says(drawn, "venue", "sandbox")]
+    return _without(drawn, _contradicting(drawn))
+
+
+def _contradicting(drawn: list[Line]) -> set[str]:
+    """Keys that would be wrong beside the others of the file."""
+    keys = {line.key for line in drawn}
+    wrong = {f"min_{noun}" for noun in ("spread", "position", "order_notional") if f"max_{noun}" in keys}
+    if not _says(drawn, "venue", "sandbox"):
+        wrong.add("seed")
+    if not (_says(drawn, "resume", "after") and "resume_after" in keys):
+        wrong |= {"resume", "resume_after"}
+    if "price_collar" not in keys or next(line for line in drawn if line.key == "markets").value.count(","):
+        wrong.add("collar_price")
+    return wrong
+
+
+def _without(drawn: list[Line], keys: set[str]) -> list[Line]:
+    """The lines without these keys and what stands below them."""
+    kept: list[Line] = []
+    below: int | None = None
+    for line in drawn:
+        if below is not None and line.depth > below:
+            continue
+        below = line.depth if line.key in keys else None
+        if below is None:
+            kept.append(line)
+    return [line for line, after in zip(kept, [*kept[1:], None], strict=True) if not _emptied(line, after)]
+
+
+def _emptied(line: Line, after: Line | None) -> bool:
+    return not line.value and (after is None or after.depth <= line.depth)
 
 
 files = lines().map(lambda drawn: "".join(f"{line.text}\n" for line in drawn))
@@ -119,6 +149,8 @@ def _value(draw: st.DrawFn, row: Parameter, members: tuple[Any, ...], symbols: l
             return "pure_market_making"
         case ("tick", "every"):
             return draw(st.sampled_from(["1d", "86400s", "24h"]))  # at least as long as at_most_every may be
+        case (*_, "day_start"):
+            return draw(st.from_regex(r"([01][0-9]|2[0-3]):[0-5][0-9]", fullmatch=True))
         case (*_, "rest_url"):
             return f"https://{draw(WORDS)}.example/api/v2"
         case (*_, "stream_url"):
@@ -138,6 +170,8 @@ def _scalar(draw: st.DrawFn, row: Parameter, kind: Any, symbols: list[str]) -> s
     if kind is Duration:
         most = 86_400_000 if high is None else int(high) // 10**6
         return f"{draw(st.integers(1 if low is None else max(1, int(low) // 10**6), most))}ms"
+    if kind is Rate:
+        return f"{draw(st.integers(1, 999_999))}/{draw(st.integers(1, 86_400))}s"
     if kind is Ratio:
         return f"{draw(st.integers(0 if low is None else int(low.exact * 10_000), int(high.exact * 10_000)))}bps"
     if isinstance(kind, type) and issubclass(kind, Amount):

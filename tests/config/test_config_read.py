@@ -31,7 +31,12 @@ def test_the_good_file_becomes_a_spec(folder: Path) -> None:
         strategy="./spread.py:Spread",
         params={"half_spread": "40bps", "quantity": "1000 ROGER", "levels": 3},
         tick=TickPolicy(10**9, ("book", "fill"), 10**8),
-        limits=Limits({"ROGER": Decimal(50000)}, {"BTC": Decimal("0.01")}, 20, 15 * 10**9),
+        limits=Limits(
+            max_position={"ROGER": Decimal(50000)},
+            max_order_notional={"BTC": Decimal("0.01")},
+            max_open_orders=20,
+            max_book_age=15 * 10**9,
+        ),
         on_stop="cancel",
         initial_position={},
         settle=30 * 10**9,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from runner.engine.book import Book
 from runner.engine.funds import Funds
 from runner.engine.reconcile import Target
-from runner.engine.risk import Approved, Gate, Refused, Situation, Waiting
+from runner.engine.risk import Approved, Gate, InTheWay, Refused, Situation, Waiting
 from runner.model.event import BookGap, BookSnapshot
 from runner.model.market import Market
 from runner.model.order import BalanceRow, Order, OrderRow, OrderState, Side
@@ -63,6 +64,8 @@ def gate(
     roger: Decimal = Decimal(10**9),
     btc: Decimal = Decimal(10**6),
     parents: dict[str, int] | None = None,
+    now: int = NOW,
+    **more: Any,
 ) -> Gate:
     book = Book()
     book.apply(BookSnapshot(ROGER.symbol, 1, ((FAR_BID, 10),), ((FAR_ASK, 10),)), NOW)
@@ -73,20 +76,21 @@ def gate(
     return Gate(
         limits,
         Situation(
-            NOW,
-            {ROGER.symbol: ROGER},
-            {ROGER.symbol: book},
-            {ROGER.symbol: heard_at},
-            orders,
-            foreign,
-            lambda currency: position if currency == "ROGER" else Decimal(0),
-            parents or {},
-            funds,
+            now=now,
+            markets={ROGER.symbol: ROGER},
+            books={ROGER.symbol: book},
+            heard_at={ROGER.symbol: heard_at},
+            orders=orders,
+            foreign=foreign,
+            position=lambda currency: position if currency == "ROGER" else Decimal(0),
+            parents=parents or {},
+            funds=funds,
+            **more,
         ),
     )
 
 
-def code(verdict: Approved | Refused | Waiting) -> str:
+def code(verdict: Approved | Refused | Waiting | InTheWay) -> str:
     return verdict.code if isinstance(verdict, Refused) else type(verdict).__name__
 
 

@@ -29,7 +29,7 @@ from runner.model.event import (
 )
 from runner.model.ids import client_id
 from runner.model.market import Market
-from runner.model.order import BalanceRow, Order, OrderRow, Quote, Side, TradeRow
+from runner.model.order import BalanceRow, Order, OrderRow, OrderState, Quote, Side, TradeRow
 from runner.model.settings import MILLISECOND, SECOND, Settings
 
 ROGER = Market(
@@ -187,6 +187,26 @@ class Desk:
         """The only order asked for."""
         (place,) = self.asked(Place)
         return place
+
+
+def held(order_id: int | None = None, state: OrderState = OrderState.SENT, generation: int = 0) -> Order:
+    """A bid as the journal remembers it."""
+    return Order(
+        client_id=name(generation=generation),
+        slot="bid",
+        generation=generation,
+        market=ROGER.symbol,
+        side=Side.BUY,
+        ticks=BID,
+        lots=LOTS,
+        state=state,
+        created=START - SECOND,
+        changed=START - SECOND,
+        event=1,
+        sign_before=START // MILLISECOND + 4000,
+        nonce=START // MILLISECOND - 1000,
+        venue_ids=() if order_id is None else (order_id,),
+    )
 
 
 def row(

@@ -16,6 +16,7 @@ from desk import (
     D,
     Desk,
     W,
+    held,
     match,
     name,
     row,
@@ -23,6 +24,7 @@ from desk import (
 
 from runner.altmarkets.rest import NoResponse, Response, interpret
 from runner.engine.core import SIGN_WITHIN
+from runner.engine.stop import EXIT_RISK
 from runner.model.command import (
     Cancel,
     Finish,
@@ -53,30 +55,10 @@ from runner.model.event import (
     Unknown,
 )
 from runner.model.ids import GENERATION_MAX, parse_client_id
-from runner.model.order import BalanceRow, Order, OrderState, Quote, Side
+from runner.model.order import BalanceRow, OrderState, Quote, Side
 from runner.model.settings import MILLISECOND, SECOND, Limits
 
 MILLISECONDS = START // MILLISECOND
-
-
-def held(order_id: int | None = None, state: OrderState = OrderState.SENT, generation: int = 0) -> Order:
-    """A bid as the journal remembers it."""
-    return Order(
-        client_id=name(generation=generation),
-        slot="bid",
-        generation=generation,
-        market=ROGER.symbol,
-        side=Side.BUY,
-        ticks=BID,
-        lots=LOTS,
-        state=state,
-        created=START - SECOND,
-        changed=START - SECOND,
-        event=1,
-        sign_before=MILLISECONDS + 4000,
-        nonce=MILLISECONDS - 1000,
-        venue_ids=() if order_id is None else (order_id,),
-    )
 
 
 def lost(desk: Desk) -> Place:
@@ -229,7 +211,10 @@ def test_rule_09_an_absent_order_counts_ten_minutes_and_is_recognised_for_ever(r
     desk.wait(2000 if restarted else 60)
     desk.give(OrderNews(row(gone.client_id, 5, "wait")))
     assert Cancel(5, gone.client_id) in desk.asked(Cancel)
-    assert LatchSet("late_order", gone.client_id) in [c for output in desk.outputs for c in output.changes]
+    latches = [c.latch for output in desk.outputs for c in output.changes if isinstance(c, LatchSet)]
+    assert [(latch.name, latch.client_id) for latch in latches] == [("late_order", gone.client_id)]
+    assert desk.engine.stop is not None
+    assert desk.engine.stop.exit_code == EXIT_RISK
     assert desk.order(gone.client_id) in desk.orders.may_exist(desk.now)
 
 

@@ -28,8 +28,8 @@ STORY_SHOWN = 14
 TEMPER = Temper(rate=1.5, orders=25, takers=0.2)
 """Fewer people than in the sandbox, who trade more often: the hours are for the life of orders."""
 
-_HONEST = {0, 7, 8}
-"""How a run may end here: clean, with something unproven, or because of another instance."""
+_HONEST = {0, 6, 7, 8}
+"""How a run may end here: clean, by a latch, with something unproven, or because of another instance."""
 
 
 class Plan(Struct, frozen=True):
@@ -102,6 +102,7 @@ class _Play:
             world.run_for((time - world.now) / SECOND)
             if world.finish is not None:
                 self._note_end()
+                world.journal.latches.clear()  # somebody has looked, and said `runner resume`
                 world.start_again(10 + 50 * world.dice.uniform())
                 world.venue.run_until(min(time, world.now + 70 * SECOND), lambda: world.up)
                 world.finish = None

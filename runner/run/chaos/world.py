@@ -208,7 +208,7 @@ class World:
             self.laws.stated = None
         for what in (
             Configured(self.settings),
-            self.journal.restore(self.clock),
+            self.journal.restore(self.clock, placed_since=self.settings.limits.placed_since(self.clock)),
             MarketsRead(tuple(self.markets.values())),
             ClockRead(self._offset, 0),
             NonceWindowProbed(enforced=self.engine_probe),
@@ -265,7 +265,8 @@ class World:
     @property
     def left(self) -> set[int] | None:
         """The venue ids that the run says it leaves at work."""
-        if self.settings.on_stop != "leave":
+        stop = self.engine.stop
+        if stop is None or not stop.leaves:
             return None
         return {id_ for order in self.engine.account.orders.live() for id_ in order.venue_ids}
 
