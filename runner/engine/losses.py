@@ -207,12 +207,12 @@ class Losses:
             if most is None or loss <= most:
                 self._lost_since.pop((limit, currency), None)
                 continue
-            if MONEY.subtract(high, value.realised) > most:
+            realised = MONEY.subtract(high, value.realised) > most
+            if not (value.current or realised):
+                continue  # an old mark is no evidence that the loss lasts
+            since = self._lost_since.setdefault((limit, currency), now)
+            if realised or now - since >= self.limits.loss_persists:
                 yield Breach(limit, currency, loss, most)
-            elif value.current:  # an old mark is no evidence that the loss lasts
-                since = self._lost_since.setdefault((limit, currency), now)
-                if now - since >= self.limits.loss_persists:
-                    yield Breach(limit, currency, loss, most)
 
 
 class _Value(Struct):
