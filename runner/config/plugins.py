@@ -19,7 +19,7 @@ from types import ModuleType
 
 from runner.config.problems import nearest, one_of, shown
 from runner.engine.strategy import Strategy
-from runner.model.ids import valid_slot
+from runner.model.ids import FLATTEN, valid_slot
 from runner.model.parameters import parameters
 
 GROUP = "runner.strategies"
@@ -82,6 +82,9 @@ def check_slots(strategy: Strategy) -> None:
     for slot in slots:
         if not isinstance(slot, str) or not valid_slot(slot):
             raise BadPlugin("strategy.slots", f"slot {shown(slot)} of {kind.__name__} cannot name an order", fix)
+        if slot == FLATTEN:
+            what = f"slot {shown(slot)} of {kind.__name__} is the runner's own, for getting out of a position"
+            raise BadPlugin("strategy.slots", what, "give the slot another name")
         if slot in seen:
             raise BadPlugin("strategy.slots", f"{kind.__name__} declares slot {shown(slot)} twice", fix)
         seen.add(slot)

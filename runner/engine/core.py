@@ -15,7 +15,9 @@ import msgspec
 from runner.engine.account import Account
 from runner.engine.effects import Effects
 from runner.engine.feeds import Feed, Feeds
+from runner.engine.flatten import Flatten
 from runner.engine.losses import MarketNow
+from runner.engine.orders import SIGN_WITHIN
 from runner.engine.parameters import build
 from runner.engine.reconcile import BadQuote, Target, difference, targets
 from runner.engine.reducing import opening
@@ -29,11 +31,10 @@ from runner.model.event import Event
 from runner.model.market import Market
 from runner.model.money import ZERO
 from runner.model.order import OrderState
-from runner.model.settings import MILLISECOND, SECOND, Settings
+from runner.model.settings import MILLISECOND, SECOND, OnBreach, Settings
 
 Phase = Literal["starting", "trading", "stopping", "stopped"]
 
-SIGN_WITHIN = 5 * SECOND  # from the intent to the signature; after that it is proven not sent
 CLOCK_OFFSET_MAX = 4 * SECOND  # the venue's nonce window is 5 s either way
 ONCE_WITHIN = 30 * SECOND
 RETRY_BLOCKED = 50 * MILLISECOND
@@ -142,7 +143,7 @@ class Engine:
         if self.stop is None:
             self._protect(now, out)
         else:
-            self.stop.go_on(account, now, self._offset, out)
+            self.stop.go_on(account, number, now, self._offset, out)
         self._free -= account.ask(self._free, stopping=self.stop is not None, now=now, out=out)
         if self.stop is not None and self.stop.finished:
             self.phase = "stopped"
@@ -242,20 +243,28 @@ class Engine:
     def _stop_requested(self, what: events.StopRequested, now: int, out: Effects) -> None:
         self._begin_stop(what.by, what.exit_code, what.reason or what.by, now, out)
 
-    def _begin_stop(self, by: str, exit_code: int, reason: str, now: int, out: Effects, *, leave: bool = False) -> None:
+    def _begin_stop(
+        self, by: str, exit_code: int, reason: str, now: int, out: Effects, *, action: OnBreach | None = None
+    ) -> None:
         """Close the gate. It does not open again; a worse reason only changes how the run ends.
 
-        `leave`: orders stay in the book; they do at a clean end too, where the file says so.
+        `action`: of the latch that ends the run. After a `halt` orders stay in the book, as they do after a clean end
+        where the file says so.
         """
         if self.stop is None:
             self.phase = "stopping"
-            leave = leave or (self.settings.on_stop == "leave" and exit_code == 0)
+            leave = action == "halt" or (self.settings.on_stop == "leave" and exit_code == 0)
+            flatten = self._flatten(now) if action == "halt_and_flatten" else None
             if self.markets:
                 self.account.guard.keep(now, out)
-            self.stop = Stop(by, exit_code, reason, leave=leave, now=now)
+            self.stop = Stop(by, exit_code, reason, leave=leave, now=now, flatten=flatten)
         elif not self.stop.worsen(exit_code, reason):
             return
         out.note("run.stopping", level="info" if exit_code == 0 else "error", by=by, reason=reason)
+
+    def _flatten(self, now: int) -> Flatten:
+        limits = self.settings.limits
+        return Flatten(limits, self.markets, self.feeds, self.account, self._situation, now)
 
     # Ticks ------------------------------------------------------------------------------------------------
 
@@ -448,7 +457,7 @@ class Engine:
         latch = guard.halt
         if latch is not None:
             reason = f"{latch.name}: {latch.why}; runner resume lifts it"
-            self._begin_stop("risk", EXIT_RISK, reason, now, out, leave=latch.action == "halt")
+            self._begin_stop("risk", EXIT_RISK, reason, now, out, action=latch.action)
 
     # When next --------------------------------------------------------------------------------------------
 

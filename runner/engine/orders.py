@@ -21,7 +21,7 @@ from runner.engine.reads import Reads
 from runner.engine.risk import Approved
 from runner.engine.strangers import Strangers
 from runner.model.command import Cancel, FillBooked, OrderChanged, Place
-from runner.model.ids import GENERATION_MAX, client_id, parse_client_id
+from runner.model.ids import FLATTEN, GENERATION_MAX, client_id, parse_client_id
 from runner.model.market import Market
 from runner.model.money import MONEY
 from runner.model.order import Fill, Order, OrderRow, OrderState, Role, Side, TradeRow
@@ -30,6 +30,7 @@ from runner.model.settings import SECOND
 STRANGER_GRACE = 2 * SECOND  # how long an answer may take to name an order that the stream told of
 FILLS_GRACE = SECOND  # how long the stream's own events may take before the order is read
 MARKET_POLL = 3 * SECOND // 2
+SIGN_WITHIN = 5 * SECOND  # from the intent to the signature; after that it is proven not sent
 NONCE_WINDOW = 5 * SECOND  # W of orders.md
 ABSENT_COUNTS = 600 * SECOND
 INSTANCE_ACTIVE = 120 * SECOND  # an order of another journal that moved so shortly before our start has a live owner
@@ -145,7 +146,7 @@ class Orders:
                     self._copies.add(order.client_id, venue_id)
                     self.reads.want(venue_id, now)
 
-    def intend(self, approved: Approved, reason: str, event: int, now: int, sign_before: int, out: Effects) -> None:
+    def intend(self, approved: Approved, reason: str, event: int, now: int, sign_before: int, out: Effects) -> Order:
         """Burn a generation, write the intent down and ask for the order."""
         target = approved.target
         generation = self._generations.get(target.slot, -1) + 1
@@ -173,8 +174,17 @@ class Orders:
         self._funds.reserve(order.client_id, approved.currency, approved.locks)
         out.changes.append(OrderChanged(order))
         out.commands.append(
-            Place(order.client_id, order.market, order.side, order.ticks, order.lots, order.sign_before)
+            Place(
+                order.client_id,
+                order.market,
+                order.side,
+                order.ticks,
+                order.lots,
+                order.sign_before,
+                flattens=order.slot == FLATTEN,
+            )
         )
+        return order
 
     # Answers to a create ----------------------------------------------------------------------------------
 
@@ -250,9 +260,8 @@ class Orders:
         return adoption
 
     def late(self, name: str, now: int) -> None:
-        """An order that was proven not to exist does: it goes at once (rule 9)."""
+        """An order that should not exist any more does: it goes at once (rule 9)."""
         self.want_gone(self._orders[name], "late order", now)
-        self.came_late.append(name)
 
     def traded(self, market: str, ticks: int, now: int) -> int | None:
         """A public trade. If one of our resting orders should have been in it, the order is read unless the private
@@ -438,6 +447,7 @@ class Orders:
             order = self._change(order, out, now, state=OrderState.OPEN, reason="a late copy of it is at work")
             if absent:
                 self.late(order.client_id, now)
+                self.came_late.append(order.client_id)
         self.want_gone(order, "duplicate", now)
 
     def _apply(self, row: OrderRow, name: str, now: int, out: Effects) -> None:

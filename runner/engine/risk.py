@@ -109,7 +109,7 @@ class Gate:
         self._received: dict[str, Decimal] = {}  # by currency, if every order that may exist trades in full
         self._paid: dict[str, Decimal] = {}
         self._notional: dict[tuple[str, Side], Decimal] = {}  # of every order that may exist, by quote currency
-        self._lots: dict[tuple[str, Side], int] = {}  # the same by market
+        self._quantity: dict[tuple[str, Side], Decimal] = {}  # the same of base, by base currency
         self._spent: dict[str, Decimal] = {}  # by what was approved in this tick
         self._parents = dict(situation.parents)
         self._bids: dict[str, int] = {}  # the account's highest bid and lowest ask, by market
@@ -250,9 +250,9 @@ class Gate:
         restraint = self._at.restraint
         if restraint is None:
             return None
-        lots = self._lots.get((market.symbol, target.side), 0) + target.lots
+        others = self._quantity.get((market.base, target.side), ZERO)
         held = MONEY.multiply(self._at.position(market.base), Decimal(-target.side.sign))
-        if market.quantity(lots) <= held:
+        if MONEY.add(others, market.quantity(target.lots)) <= held:
             return None
         return restraint.code, restraint.numbers
 
@@ -380,15 +380,17 @@ class Gate:
 
     def _count(self, symbol: str, side: Side, ticks: int | None, lots: int, parent: str | None) -> None:
         self._open += 1
+        market = self._at.markets[symbol]
         if self._worth:
             price = self._reaches(symbol, side, lots) if ticks is None else ticks
             (gained, received), (given, paid) = self._flows(symbol, side, price or 0, lots)
             self._received[gained] = MONEY.add(self._received.get(gained, ZERO), received)
             self._paid[given] = MONEY.add(self._paid.get(given, ZERO), paid)
-            market = self._at.markets[symbol]
             worth = (market.quote, side)
             self._notional[worth] = MONEY.add(self._notional.get(worth, ZERO), market.notional(price or 0, lots))
-        self._lots[symbol, side] = self._lots.get((symbol, side), 0) + lots
+        if self._at.restraint is not None:
+            each = (market.base, side)
+            self._quantity[each] = MONEY.add(self._quantity.get(each, ZERO), market.quantity(lots))
         if parent is not None:
             self._parents[parent] = self._parents.get(parent, 0) + lots
         self._reach(symbol, side, ticks)

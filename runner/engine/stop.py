@@ -8,6 +8,7 @@ have made a row. Otherwise the deadline ends the run with exit code 7. Source: o
 
 from runner.engine.account import Account
 from runner.engine.effects import Effects
+from runner.engine.flatten import Flatten
 from runner.model.command import Finish
 from runner.model.order import OrderState
 from runner.model.settings import SECOND
@@ -32,11 +33,14 @@ class Stop:
     `leaves`: orders stay in the book.
     """
 
-    def __init__(self, by: str, exit_code: int, reason: str, *, leave: bool, now: int) -> None:
+    def __init__(
+        self, by: str, exit_code: int, reason: str, *, leave: bool, now: int, flatten: Flatten | None = None
+    ) -> None:
         self.by = by
         self.exit_code = exit_code
         self.reason = reason
         self.finished = False
+        self._flatten = flatten
         self.leaves = leave
         self._since = now
         self._quiet_at: int | None = None  # since when nothing of ours is known to be at work
@@ -47,23 +51,31 @@ class Stop:
         if self.exit_code not in _ORDERLY or exit_code in (self.exit_code, EXIT_CLEAN):
             return False
         self.exit_code, self.reason, self.leaves = exit_code, reason, False
+        self._flatten = None  # whatever went wrong, this is no time to place anything
         return True
 
-    def go_on(self, account: Account, now: int, offset: int, out: Effects) -> None:
-        """Do what the stop still needs. `offset`: venue clock minus ours, ns."""
-        live = list(account.orders.live())
+    def go_on(self, account: Account, event: int, now: int, offset: int, out: Effects) -> None:
+        """Do what the stop still needs. `event`: its number; `offset`: venue clock minus ours, ns."""
+        flatten = self._flatten
+        live = [order for order in account.orders.live() if flatten is None or not flatten.rests(order, now)]
         self._cancels = max(self._cancels, len(live))
         if not self.leaves:
             for order in live:
                 account.orders.want_gone(order, "stop", now)
         if self._quiet(account):
-            self._gather(account, now, offset, out)
+            if flatten is not None and not flatten.done:
+                flatten.go_on(event, now, offset, out)
+            if flatten is None or flatten.done:
+                self._gather(account, now, offset, out)
         else:
             self._quiet_at = None
         if not self.finished and now >= self._deadline(account, offset):
             self._give_up(account, out)
 
     def next_at(self, account: Account, now: int, offset: int) -> int:
+        flattens_at = None if self._flatten is None else self._flatten.next_at(now)
+        if flattens_at is not None:
+            return min(flattens_at, self._deadline(account, offset))
         doubt = account.doubt_until - offset
         if self._quiet_at is not None and doubt > now:
             return min(doubt, self._deadline(account, offset))
@@ -104,13 +116,16 @@ class Stop:
     def _deadline(self, account: Account, offset: int) -> int:
         if self.by == "settle":
             return self._since + SETTLE_WITHIN
-        deadline = self._since + STOP_WITHIN + self._cancels * STOP_PER_CANCEL
+        began = self._since if self._flatten is None else max(self._since, self._flatten.give_up_at)
+        deadline = began + STOP_WITHIN + self._cancels * STOP_PER_CANCEL
         if account.doubt_until - offset > self._since:
             return deadline + account.longest_doubt + STOP_AFTER_DOUBT
         return deadline
 
     def _finish(self, out: Effects) -> None:
         self.finished = True
+        if self._flatten is not None and self._flatten.residual:
+            self.reason += "; not flattened: " + "; ".join(self._flatten.residual.values())
         out.commands.append(Finish(self.exit_code, self.reason))
 
     def _give_up(self, account: Account, out: Effects) -> None:

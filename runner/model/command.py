@@ -21,6 +21,7 @@ class Place(Struct, frozen=True, tag=True):
     ticks: int | None
     lots: int
     sign_before: int  # venue ms: refuse to sign with a later nonce
+    flattens: bool = False  # a stop itself asks for it, to get out of a position: it passes a gate that is closed
 
 
 class Cancel(Struct, frozen=True, tag=True):

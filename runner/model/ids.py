@@ -13,6 +13,9 @@ from msgspec import Struct
 GENERATION_MAX = 36**4 - 1
 EPOCH_MAX = 36**5 - 1  # UTC minutes: reached in the year 2084
 
+FLATTEN = "flatten"
+"""The slot in which a stop gets out of a position; no strategy may declare it."""
+
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SLOT = re.compile(r"[a-z0-9-]{1,12}")
 _ID = re.compile(r"R([A-Z2-7]{6})([0-9A-Z]{5})-([A-Z0-9-]{1,12})-(0|[1-9A-Z][0-9A-Z]{0,3})")

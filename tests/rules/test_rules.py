@@ -23,7 +23,7 @@ from desk import (
 )
 
 from runner.altmarkets.rest import NoResponse, Response, interpret
-from runner.engine.core import SIGN_WITHIN
+from runner.engine.orders import SIGN_WITHIN
 from runner.engine.stop import EXIT_RISK
 from runner.model.command import (
     Cancel,

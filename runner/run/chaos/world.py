@@ -482,13 +482,12 @@ class World:
     def _leave(self, command: Command) -> None:
         nonce = self._nonce()
         if isinstance(command, Place):
-            if not self._gate_open or nonce > command.sign_before:
+            if not (self._gate_open or command.flattens) or nonce > command.sign_before:
                 self.deliver(NotSent(command.client_id, "too late"))
                 return
             known = command.client_id in self.journal.orders
-            self.laws.signed(
-                command.client_id, nonce, self.now, in_journal=known, gate_open=self._gate_open, sender=self.who
-            )
+            may = self._gate_open or command.flattens
+            self.laws.signed(command.client_id, nonce, self.now, in_journal=known, gate_open=may, sender=self.who)
         unlucky = isinstance(command, Place) and command.client_id in self.lost
         if unlucky or self.dice.uniform() < self.faults.request_lost:
             self._tell(command, "request lost")
