@@ -134,7 +134,7 @@ class Engine:
         for name in account.orders.came_late:
             account.guard.late(name, now, out)
         account.orders.came_late.clear()
-        if self.stop is None and account.watch.synced:
+        if account.watch.synced:
             self._watch_limits(now, out)
         if self.stop is None and self._tick_due(now):
             self._tick(number, now, out)
@@ -143,9 +143,10 @@ class Engine:
         if self.stop is None:
             self._protect(now, out)
         else:
-            self.stop.go_on(account, number, now, self._offset, out)
+            self._free -= self.stop.go_on(account, number, now, self._offset, self._free, out)
         self._free -= account.ask(self._free, stopping=self.stop is not None, now=now, out=out)
         if self.stop is not None and self.stop.finished:
+            account.guard.keep(now, out)
             self.phase = "stopped"
             return None
         return self._next_wake(now, mend_at)
@@ -455,7 +456,7 @@ class Engine:
             markets = [MarketNow(f.market, f.book, self.feeds.usable(symbol, now, age_max)) for symbol, f in feeds]
             guard.look(markets, self.account.orders.live(), now, out)
         latch = guard.halt
-        if latch is not None:
+        if latch is not None and self.stop is None:
             reason = f"{latch.name}: {latch.why}; runner resume lifts it"
             self._begin_stop("risk", EXIT_RISK, reason, now, out, action=latch.action)
 

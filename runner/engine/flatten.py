@@ -76,17 +76,23 @@ class Flatten:
             return max(now, order.created + REST_FOR)
         return min(self._look_at, self.give_up_at)
 
-    def go_on(self, event: int, now: int, offset: int, out: Effects) -> None:
-        """Nothing of ours is at work: place what is missing, or find that this market is done."""
+    def go_on(self, event: int, now: int, offset: int, free: int, out: Effects) -> int:
+        """Nothing of ours is at work: place what is missing, or find that this market is done.
+
+        Returns how many of the `free` requests that took.
+        """
         if self._order is not None:
             self._order, self._gone_at = None, now
         self._look_at = now + SECOND
-        while self._left and not self._placed(self._left[0], event, now, offset, out):
+        while self._left:
             symbol = self._left[0]
+            if self._placed(symbol, event, now, offset, free, out):
+                return 1
             if not self._finished(symbol, now, out):
-                return  # waits: for a balance, a book, a request
+                return 0  # it waits: for a balance, a book, a request
             self._left.pop(0)
             self._attempts, self._waits_since = 0, None
+        return 0
 
     # One market -------------------------------------------------------------------------------------------
 
@@ -109,7 +115,7 @@ class Flatten:
             out.note("flatten.residual", level="error", market=symbol, left=plain(held), currency=market.base, why=why)
         return True
 
-    def _placed(self, symbol: str, event: int, now: int, offset: int, out: Effects) -> bool:
+    def _placed(self, symbol: str, event: int, now: int, offset: int, free: int, out: Effects) -> bool:
         self._why, self._hopeless = "", False
         if now >= self.give_up_at or self._attempts >= ATTEMPTS:
             return False
@@ -118,7 +124,7 @@ class Flatten:
             self._account.watch.want("balances", now)  # what our own orders had locked is free again, or it is not
             return False
         target = self._target(symbol, now)
-        if target is None:
+        if target is None or free < 1:
             return False
         restraint = Restraint("flatten", {"market": symbol})
         verdict = Gate(self._limits, structs.replace(self._situation(now), restraint=restraint)).judge(target)

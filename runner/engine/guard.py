@@ -10,7 +10,7 @@ from decimal import Decimal
 from runner.engine.effects import Effects
 from runner.engine.latches import Latches
 from runner.engine.ledger import Ledger
-from runner.engine.losses import Breach, Kept, Losses, MarketNow, decoded, encoded
+from runner.engine.losses import Breach, Kept, Losses, MarketNow, begun_anew, decoded, encoded
 from runner.engine.pace import Pace
 from runner.engine.risk import Restraint
 from runner.model.command import RiskKept
@@ -48,7 +48,8 @@ class Guard:
     def look(self, markets: Iterable[MarketNow], orders: Iterable[Order], now: int, out: Effects) -> None:
         """Value the positions and act on what the limits say."""
         self._look_at = now + LOOK_EVERY
-        self.latches.lift_due(now, out)
+        for name in self.latches.lift_due(now, out):
+            self._begin_anew(name)
         if self.losses.wanted:
             before = {breach.limit for breach in self._breaches}
             self._breaches = self.losses.look(markets, orders, now)
@@ -57,10 +58,17 @@ class Guard:
         if now >= self._kept_at + KEEP_EVERY:
             self.keep(now, out)
 
+    def _begin_anew(self, limit: str) -> None:
+        kept = begun_anew(self._remembered(), limit)
+        self.losses.kept, self.pace.rejects, self.pace.errors = kept.equity, kept.rejects, kept.errors
+
+    def _remembered(self) -> Kept:
+        return Kept(self.losses.kept, self.pace.rejects, self.pace.errors)
+
     def keep(self, now: int, out: Effects) -> None:
         """Hand what has to be remembered to the journal, if it changed."""
         self._kept_at = now
-        kept = Kept(self.losses.kept, self.pace.rejects, self.pace.errors)
+        kept = self._remembered()
         text = encoded(kept)
         if text != self._kept and (self._kept is not None or kept != Kept()):
             self._kept = text

@@ -7,12 +7,23 @@ A latch is written into the journal and stands in every later run, until `runner
 from collections.abc import Iterable
 
 from runner.engine.effects import Effects
-from runner.engine.losses import DAY
-from runner.model.command import LatchLifted, LatchSet
+from runner.engine.losses import DAY, begun_anew, decoded, encoded
+from runner.model.command import Change, LatchLifted, LatchSet, RiskKept
+from runner.model.event import Restored
 from runner.model.latch import LATE_ORDER, Latch
 from runner.model.settings import Limits, OnBreach
 
 _WORST: tuple[OnBreach, ...] = ("reject", "reduce_only", "halt", "halt_and_cancel", "halt_and_flatten")
+
+
+def lifting(restored: Restored, names: Iterable[str]) -> tuple[Change, ...]:
+    """What the journal takes in when a person lifts these latches. Their limits count anew from there."""
+    kept = decoded(restored.risk)
+    changes: list[Change] = []
+    for name in names:
+        changes.append(LatchLifted(name))
+        kept = begun_anew(kept, name)
+    return (*changes, RiskKept(encoded(kept)))
 
 
 class Latches:
@@ -37,14 +48,17 @@ class Latches:
         out.changes.append(LatchSet(latch))
         out.note("latch.set", level="error", client_id=client_id, latch=name, action=action, why=why)
 
-    def lift_due(self, now: int, out: Effects) -> None:
-        """Lift what the file says has stood long enough."""
+    def lift_due(self, now: int, out: Effects) -> list[str]:
+        """Lift what the file says has stood long enough; returns the names."""
+        lifted = []
         for latch in list(self._standing.values()):
             lifts_at = self.lifts_at(latch)
             if lifts_at is not None and now >= lifts_at:
                 del self._standing[latch.name]
+                lifted.append(latch.name)
                 out.changes.append(LatchLifted(latch.name))
                 out.note("latch.lifted", level="warning", latch=latch.name, by=f"resume: {self.limits.resume}")
+        return lifted
 
     def lifts_at(self, latch: Latch) -> int | None:
         """When it goes by itself; None where only a person lifts it."""

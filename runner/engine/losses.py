@@ -18,7 +18,7 @@ from statistics import median_high, median_low
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from runner.engine.depth import Depth, lots_of
 from runner.engine.ledger import Ledger
@@ -222,6 +222,23 @@ class _Value(Struct):
     realised: Decimal
     current: bool = True
     sound: bool = True
+
+
+def begun_anew(kept: "Kept", limit: str) -> "Kept":
+    """What is remembered once a latch of `limit` was lifted: from here on it counts anew, or it would fall again at
+    once."""
+    match limit:
+        case "max_drawdown":
+            equity = {name: structs.replace(each, peak=each.last) for name, each in kept.equity.items()}
+            return structs.replace(kept, equity=equity)
+        case "max_daily_loss":
+            equity = {name: structs.replace(each, day_start=each.last) for name, each in kept.equity.items()}
+            return structs.replace(kept, equity=equity)
+        case "max_consecutive_rejects":
+            return structs.replace(kept, rejects=0)
+        case "max_consecutive_errors":
+            return structs.replace(kept, errors=0)
+    return kept
 
 
 # In the journal -----------------------------------------------------------------------------------------------

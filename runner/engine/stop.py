@@ -54,8 +54,12 @@ class Stop:
         self._flatten = None  # whatever went wrong, this is no time to place anything
         return True
 
-    def go_on(self, account: Account, event: int, now: int, offset: int, out: Effects) -> None:
-        """Do what the stop still needs. `event`: its number; `offset`: venue clock minus ours, ns."""
+    def go_on(self, account: Account, event: int, now: int, offset: int, free: int, out: Effects) -> int:
+        """Do what the stop still needs; returns how many of the `free` requests that took.
+
+        `event`: its number; `offset`: venue clock minus ours, ns.
+        """
+        used = 0
         flatten = self._flatten
         live = [order for order in account.orders.live() if flatten is None or not flatten.rests(order, now)]
         self._cancels = max(self._cancels, len(live))
@@ -64,13 +68,14 @@ class Stop:
                 account.orders.want_gone(order, "stop", now)
         if self._quiet(account):
             if flatten is not None and not flatten.done:
-                flatten.go_on(event, now, offset, out)
+                used = flatten.go_on(event, now, offset, free, out)
             if flatten is None or flatten.done:
                 self._gather(account, now, offset, out)
         else:
             self._quiet_at = None
         if not self.finished and now >= self._deadline(account, offset):
             self._give_up(account, out)
+        return used
 
     def next_at(self, account: Account, now: int, offset: int) -> int:
         flattens_at = None if self._flatten is None else self._flatten.next_at(now)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct, structs
 
+from runner.engine.latches import lifting
 from runner.engine.strategy import Strategy
 from runner.model.event import StopRequested
 from runner.model.settings import SECOND, Settings
@@ -102,7 +103,8 @@ class _Play:
             world.run_for((time - world.now) / SECOND)
             if world.finish is not None:
                 self._note_end()
-                world.journal.latches.clear()  # somebody has looked, and said `runner resume`
+                restored = world.journal.restore(world.clock)  # somebody has looked, and said `runner resume`
+                world.journal.commit(lifting(restored, [latch.name for latch in restored.latches]))
                 world.start_again(10 + 50 * world.dice.uniform())
                 world.venue.run_until(min(time, world.now + 70 * SECOND), lambda: world.up)
                 world.finish = None

@@ -443,7 +443,7 @@ class World:
             order = self.engine.account.orders.get(place.client_id)
             target = self.engine.wanted.get(order.slot) if order is not None else None
             parent = target.parent if target is not None else None
-            self.laws.decided(place.client_id, parent, self.now, stopping=stopping)
+            self.laws.decided(place.client_id, parent, self.now, stopping=stopping and not place.flattens)
 
     def _dies(self, where: Doom) -> bool:
         if self.doom != where:
