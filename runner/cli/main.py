@@ -23,6 +23,7 @@ COMMANDS = {
     "markets": "List the markets of a venue.",
     "orders": "List the orders of an account.",
     "resolve": "Take your word for an order whose fate is not proven.",
+    "resume": "Show why a risk latch fell, and lift it.",
     "run": "Trade a strategy.",
     "sandbox": "Keep a local exchange running.",
     "schema": "Print the JSON Schema of a strategy file.",

@@ -162,7 +162,7 @@ def resolve(spec: RunSpec, environment: Mapping[str, str], which: str, word: Wor
     folder = folder_of(spec, environment)
     now = time.time_ns()
     try:
-        with Lock.acquire(folder / LOCK_FILE, now=now), _writing(folder, now) as journal:
+        with Lock.acquire(folder / LOCK_FILE, now=now), writing(folder, now) as journal:
             order = _order(journal, which)
             if order.state not in UNPROVEN:
                 told = f"{order.client_id} is {order.state.value} ({order.reason})"
@@ -201,7 +201,8 @@ def _consequence(order: Order) -> str:
 # Inside ---------------------------------------------------------------------------------------------------
 
 
-def _writing(folder: Path, now: int) -> Journal:
+def writing(folder: Path, now: int) -> Journal:
+    """The journal of a folder, to write a human's word into. The lock must be held."""
     with reading(folder) as known:
         name, tag = known.name, known.tag
     return Journal.open(folder / JOURNAL_FILE, now=now, name=name, tag=tag)
