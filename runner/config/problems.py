@@ -8,6 +8,7 @@ Lines and columns count from 1, columns in characters. `code` is stable and `nou
     unit.wrong unit.currency   market.unknown market.duplicate
     strategy.unknown strategy.import strategy.type strategy.params strategy.slots
     override.syntax
+    convert.file convert.version convert.strategy convert.missing convert.value
 """
 
 from __future__ import annotations
