@@ -6,8 +6,9 @@ Lines and columns count from 1, columns in characters. `code` is stable and `nou
     key.unknown key.missing key.duplicate key.secret
     value.empty value.type value.unknown value.range value.text value.conflict
     unit.wrong unit.currency   market.unknown market.duplicate
-    strategy.unknown strategy.import strategy.type strategy.params strategy.slots
+    strategy.unknown strategy.import strategy.type strategy.params strategy.slots strategy.traits
     override.syntax
+    spread.fees amount.minimum refresh.budget limit.loss   (warnings)
     convert.file convert.version convert.strategy convert.missing convert.value
 """
 
@@ -54,7 +55,10 @@ class Place(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True):
-    """One thing to put right. `source` is the line of the file, without a secret that stands on it."""
+    """One thing to put right. `source` is the line of the file, without a secret that stands on it.
+
+    A warning is one too: what it says is legal, and dangerous (`dangers.py`).
+    """
 
     file: str
     line: int
@@ -70,8 +74,11 @@ class Problem(Struct, frozen=True):
         return {name: getattr(self, name) for name in ("file", "line", "column", "path", "code", "message", "fix")}
 
     def __str__(self) -> str:
-        """For a person: position and message, the line with a caret, what to do."""
-        lines = [f"{self.file}:{self.line}:{self.column}: {self.message}"]
+        return self.text()
+
+    def text(self, *, kind: str = "") -> str:
+        """For a person: position, `kind` and message, the line with a caret, what to do."""
+        lines = [f"{self.file}:{self.line}:{self.column}: {kind}{self.message}"]
         if self.source.strip():
             shown, column = _window(self.source, self.column)
             indent = "".join(character if character == "\t" else " " for character in shown[: column - 1])
