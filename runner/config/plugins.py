@@ -27,6 +27,9 @@ from runner.model.units import DURATION_MAX
 GROUP = "runner.strategies"
 SLOTS_MAX = 1000
 
+Strategies = dict[str, type[Strategy]]
+"""By the name that a file uses."""
+
 
 class BadPlugin(Exception):
     """A strategy that cannot be used: what is wrong with it, and what to do."""
@@ -49,9 +52,9 @@ def load(use: str, folder: Path) -> type[Strategy]:
     return _checked(use, found)
 
 
-def load_all(bundled: bool = False) -> tuple[dict[str, type[Strategy]], list[BadPlugin]]:
+def load_all(bundled: bool = False) -> tuple[Strategies, list[BadPlugin]]:
     """Every installed strategy, or only our own, by name; beside it what keeps the others from being loaded."""
-    found: dict[str, type[Strategy]] = {}
+    found: Strategies = {}
     bad: list[BadPlugin] = []
     for name, entry in installed().items():
         if bundled and entry.module.partition(".")[0] != "strategies":
