@@ -14,6 +14,7 @@ Lines and columns count from 1, columns in characters. `code` is stable and `nou
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -89,10 +90,15 @@ class Problem(Struct, frozen=True):
 def problem(at: Place, path: Path, code: str, message: str, fix: str) -> Problem:
     row = at.line - at.source.line
     line = at.source.lines[row] if 0 <= row < len(at.source.lines) else ""
-    written = _SECRET.sub(lambda found: found[1] + "•" * (found.end() - found.end(1)), line)
     return Problem(
-        at.source.file, at.line, at.column, dotted(path), code, printable(message), printable(fix), printable(written)
+        at.source.file, at.line, at.column, dotted(path), code, printable(message), printable(fix), _shown_line(line)
     )
+
+
+@functools.lru_cache(maxsize=4)  # thousands of problems may stand on one line of a million characters
+def _shown_line(line: str) -> str:
+    """Without a secret that stands on it."""
+    return printable(_SECRET.sub(lambda found: found[1] + "•" * (found.end() - found.end(1)), line))
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
