@@ -9,7 +9,7 @@ from typing import Annotated
 
 from msgspec import Struct
 
-from runner.engine.strategy import Decision, Field, State, Strategy
+from runner.engine.strategy import Decision, Field, Refresh, State, Strategy, Trait, Traits
 from runner.engine.view import OwnOrder, View
 from runner.model.market import Market
 from runner.model.order import Quote, Side
@@ -68,6 +68,13 @@ class PureMarketMaking(Strategy, frozen=True, kw_only=True):
 
     def initial_state(self) -> Memory:
         return Memory()
+
+    def traits(self) -> Traits:
+        return Traits(
+            round_trip=Trait(self.bid_spread + self.ask_spread, ("bid_spread", "ask_spread")),
+            quantity=Trait(self.order_amount, ("order_amount",)),
+            refresh=Refresh(2 * self.order_levels, self.order_refresh_time, ("order_refresh_time", "order_levels")),
+        )
 
     def tick(self, view: View, state: State) -> Decision:
         """Keep what still stands well, quote the rest at the prices of now."""

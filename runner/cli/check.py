@@ -18,11 +18,15 @@ from runner.run.markets import known_markets
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--overlay", "overlays", metavar="FILE", multiple=True, help="Lay this file over each of them.")
 @click.option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Check with this value instead of the file's.")
+@click.option("--strict", is_flag=True, help="Take warnings for mistakes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-def command(files: tuple[str, ...], overlays: tuple[str, ...], sets: tuple[str, ...], as_json: bool) -> None:
+def command(
+    files: tuple[str, ...], overlays: tuple[str, ...], sets: tuple[str, ...], strict: bool, as_json: bool
+) -> None:
     """Check strategy files without a network: keys, units, bounds, currencies, markets and the strategy itself.
 
-    FILE may be - for stdin. Exits 0 when all files are right, 3 when one is not.
+    FILE may be - for stdin. Exits 0 when all files are right, 3 when one is not. What is right and dangerous (a spread
+    below two fees, an amount below the market's minimum) is a warning, and changes nothing about that.
 
     \b
     Example:
@@ -31,12 +35,18 @@ def command(files: tuple[str, ...], overlays: tuple[str, ...], sets: tuple[str, 
     """
     found = [checked(file, content(file), sets, overlays) for file in files]
     problems = [problem for result in found if not isinstance(result, RunSpec) for problem in result]
+    warnings = [warning for result in found if isinstance(result, RunSpec) for warning in result.warnings]
     if as_json:
-        click.echo(json.dumps({"ok": not problems, "problems": [problem.facts() for problem in problems]}))
+        facts = {
+            "ok": not problems and not (strict and warnings),
+            "problems": [problem.facts() for problem in problems],
+            "warnings": [warning.facts() for warning in warnings],
+        }
+        click.echo(json.dumps(facts))
     else:
         for result in found:
             click.echo(_ok(result) if isinstance(result, RunSpec) else "\n".join(map(str, result)))
-    if problems:
+    if problems or (strict and warnings):
         sys.exit(Exit.CONFIG)
 
 
@@ -70,10 +80,10 @@ def _named(file: str) -> str:
 
 
 def _ok(spec: RunSpec) -> str:
-    """What the file asks for, and what could not be checked."""
+    """What the file asks for, what could not be checked, and what is dangerous."""
     venue = spec.connector.venue
     where = venue.rest_url if isinstance(venue, Deployment) else type(venue).__name__.lower()
     line = f"{spec.file}: ok, {spec.settings.strategy} on {', '.join(spec.settings.markets)} at {where}"
     if known_markets(venue) is None:
         line += f"\n  the markets of {where} are not known here: whether it has these is checked when the run starts"
-    return line
+    return "\n".join([line, *(warning.text(kind="warning: ") for warning in spec.warnings)])

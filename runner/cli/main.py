@@ -17,6 +17,7 @@ COMMANDS = {
     "chaos": "Throw faults at a strategy, in simulated time.",
     "check": "Check strategy files, without a network.",
     "config": "Show the merged file, and where each value came from.",
+    "convert": "Turn a Hummingbot strategy file into one of ours.",
     "connect": "Try an API key and keep it.",
     "doctor": "See whether everything is in place for a run.",
     "explain": "Tell why an order was placed and what became of it.",

@@ -27,6 +27,7 @@ from runner.run.terminal import LogLines, View, screen_usable
 @click.option(
     "--take-over", is_flag=True, help="Go on with orders that another journal of this strategy left just now."
 )
+@click.option("--strict", is_flag=True, help="Do not start with a file that `runner check` warns of.")
 @click.option("--headless", is_flag=True, help="No live view even on a terminal; log lines instead.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout; log in JSON.")
 @click.option("-v", "--verbose", count=True, help="Log more; with --once, log at all.")
@@ -38,6 +39,7 @@ def command(
     sets: tuple[str, ...],
     live: bool,
     take_over: bool,
+    strict: bool,
     headless: bool,
     as_json: bool,
     verbose: int,
@@ -65,7 +67,10 @@ def command(
         view = "screen"
     try:
         ended = anyio.run(
-            run, spec, Options(once=once, live=live, take_over=take_over, view=view, ask=prompt()), os.environ
+            run,
+            spec,
+            Options(once=once, live=live, take_over=take_over, strict=strict, view=view, ask=prompt()),
+            os.environ,
         )
     except CannotRun as problem:
         click.echo(f"runner: {problem}", err=True)

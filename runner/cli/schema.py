@@ -1,4 +1,4 @@
-"""`runner schema`: the strategy file's JSON Schema, for editors and other tools."""
+"""`runner schema`: the strategy file's JSON Schema, for editors and other tools, and its table, for people."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,8 @@ import click
 
 import runner
 from runner.cli.exits import Exit, fail
-from runner.config.plugins import load_all
+from runner.config.document import page
+from runner.config.plugins import Strategies, load_all
 from runner.config.schema import file_schema
 
 FILE = "strategy.schema.json"
@@ -16,7 +17,8 @@ FILE = "strategy.schema.json"
 @click.command(name="schema")
 @click.option("--bundled", is_flag=True, help="Leave out strategies that other packages have installed.")
 @click.option("--path", "show_path", is_flag=True, help="Print where the bundled schema lies, and nothing else.")
-def command(bundled: bool, show_path: bool) -> None:
+@click.option("--table", is_flag=True, help="Print Markdown tables of every key instead: type, default, bounds, use.")
+def command(bundled: bool, show_path: bool, table: bool) -> None:
     """Print the JSON Schema (2020-12) of a strategy file, with the parameters of every installed strategy.
 
     An editor with a YAML language server takes it from the first line of a strategy file:
@@ -28,6 +30,7 @@ def command(bundled: bool, show_path: bool) -> None:
     Example:
       runner schema > strategy.schema.json
       runner schema --path
+      runner schema --table > strategy-file.md
     """
     if show_path:
         found = bundled_schema()
@@ -35,15 +38,20 @@ def command(bundled: bool, show_path: bool) -> None:
             fail(Exit.INTERNAL, f"{FILE} was not installed with the runner; print it with runner schema > {FILE}")
         click.echo(str(found))
         return
-    click.echo(text(bundled), nl=False)
+    click.echo(page(_strategies(bundled)) if table else text(bundled), nl=False)
 
 
 def text(bundled: bool) -> str:
-    """The schema as the file holds it. A strategy that does not import is left out, with a word on stderr."""
+    """The schema as the file holds it."""
+    return json.dumps(file_schema(_strategies(bundled)), indent=2, ensure_ascii=False) + "\n"
+
+
+def _strategies(bundled: bool) -> Strategies:
+    """Those that can be described. One that does not import is left out, with a word on stderr."""
     found, bad = load_all(bundled)
     for problem in bad:
         click.echo(f"runner: {problem.what}; {problem.fix}", err=True)
-    return json.dumps(file_schema(found), indent=2, ensure_ascii=False) + "\n"
+    return found
 
 
 def bundled_schema() -> Path | None:

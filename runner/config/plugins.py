@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib.util
 import itertools
+import math
 import sys
 import traceback
 from collections.abc import Iterator
@@ -18,12 +19,16 @@ from pathlib import Path
 from types import ModuleType
 
 from runner.config.problems import nearest, one_of, shown
-from runner.engine.strategy import Strategy
+from runner.engine.strategy import Strategy, Traits
 from runner.model.ids import FLATTEN, valid_slot
 from runner.model.parameters import parameters
+from runner.model.units import DURATION_MAX
 
 GROUP = "runner.strategies"
 SLOTS_MAX = 1000
+
+Strategies = dict[str, type[Strategy]]
+"""By the name that a file uses."""
 
 
 class BadPlugin(Exception):
@@ -47,9 +52,9 @@ def load(use: str, folder: Path) -> type[Strategy]:
     return _checked(use, found)
 
 
-def load_all(bundled: bool = False) -> tuple[dict[str, type[Strategy]], list[BadPlugin]]:
+def load_all(bundled: bool = False) -> tuple[Strategies, list[BadPlugin]]:
     """Every installed strategy, or only our own, by name; beside it what keeps the others from being loaded."""
-    found: dict[str, type[Strategy]] = {}
+    found: Strategies = {}
     bad: list[BadPlugin] = []
     for name, entry in installed().items():
         if bundled and entry.module.partition(".")[0] != "strategies":
@@ -88,6 +93,21 @@ def check_slots(strategy: Strategy) -> None:
         if slot in seen:
             raise BadPlugin("strategy.slots", f"{kind.__name__} declares slot {shown(slot)} twice", fix)
         seen.add(slot)
+
+
+def traits(strategy: Strategy) -> Traits:
+    """What the strategy says of itself. Raises BadPlugin if it cannot."""
+    kind = type(strategy)
+    try:
+        with _quiet():
+            found: object = strategy.traits()
+    except Exception as error:  # whatever a plugin raises is to be told, not to be handled
+        what = f"{kind.__name__}.traits() raises {_raised(error, _file_of(kind))}"
+        raise BadPlugin("strategy.traits", what, "correct the strategy") from error
+    if isinstance(found, Traits) and _sound(found):
+        return found
+    what = f"{kind.__name__}.traits() returns {shown(found)}"
+    raise BadPlugin("strategy.traits", what, "return runner.engine.strategy.Traits with finite numbers")
 
 
 def raised_by(strategy_type: type[Strategy], error: BaseException) -> str:
@@ -177,6 +197,17 @@ def _checked(use: str, found: object) -> type[Strategy]:
         what = f"parameters of {found.__name__}: {error}"
         raise BadPlugin("strategy.type", what, "use the types that runner.model.parameters lists") from error
     return found
+
+
+def _sound(found: Traits) -> bool:
+    """Whether a plugin, which nobody type-checks, put numbers where numbers belong."""
+    traits = [trait for trait in (found.round_trip, found.quantity) if trait is not None]
+    refresh = found.refresh
+    return (
+        all(isinstance(trait.value, int | float) and math.isfinite(trait.value) for trait in traits)
+        and (refresh is None or (isinstance(refresh.orders, int) and 0 < refresh.every <= DURATION_MAX))
+        and all(each.parameters for each in (*traits, refresh) if each is not None)
+    )
 
 
 def _is_own_strategy(value: object, module: ModuleType) -> bool:

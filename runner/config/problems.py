@@ -6,12 +6,15 @@ Lines and columns count from 1, columns in characters. `code` is stable and `nou
     key.unknown key.missing key.duplicate key.secret
     value.empty value.type value.unknown value.range value.text value.conflict
     unit.wrong unit.currency   market.unknown market.duplicate
-    strategy.unknown strategy.import strategy.type strategy.params strategy.slots
+    strategy.unknown strategy.import strategy.type strategy.params strategy.slots strategy.traits
     override.syntax
+    spread.fees amount.minimum refresh.budget limit.loss   (warnings)
+    convert.file convert.version convert.strategy convert.missing convert.value
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -53,7 +56,10 @@ class Place(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True):
-    """One thing to put right. `source` is the line of the file, without a secret that stands on it."""
+    """One thing to put right. `source` is the line of the file, without a secret that stands on it.
+
+    A warning is one too: what it says is legal, and dangerous (`dangers.py`).
+    """
 
     file: str
     line: int
@@ -69,8 +75,11 @@ class Problem(Struct, frozen=True):
         return {name: getattr(self, name) for name in ("file", "line", "column", "path", "code", "message", "fix")}
 
     def __str__(self) -> str:
-        """For a person: position and message, the line with a caret, what to do."""
-        lines = [f"{self.file}:{self.line}:{self.column}: {self.message}"]
+        return self.text()
+
+    def text(self, *, kind: str = "") -> str:
+        """For a person: position, `kind` and message, the line with a caret, what to do."""
+        lines = [f"{self.file}:{self.line}:{self.column}: {kind}{self.message}"]
         if self.source.strip():
             shown, column = _window(self.source, self.column)
             indent = "".join(character if character == "\t" else " " for character in shown[: column - 1])
@@ -81,10 +90,15 @@ class Problem(Struct, frozen=True):
 def problem(at: Place, path: Path, code: str, message: str, fix: str) -> Problem:
     row = at.line - at.source.line
     line = at.source.lines[row] if 0 <= row < len(at.source.lines) else ""
-    written = _SECRET.sub(lambda found: found[1] + "•" * (found.end() - found.end(1)), line)
     return Problem(
-        at.source.file, at.line, at.column, dotted(path), code, printable(message), printable(fix), printable(written)
+        at.source.file, at.line, at.column, dotted(path), code, printable(message), printable(fix), _shown_line(line)
     )
+
+
+@functools.lru_cache(maxsize=4)  # thousands of problems may stand on one line of a million characters
+def _shown_line(line: str) -> str:
+    """Without a secret that stands on it."""
+    return printable(_SECRET.sub(lambda found: found[1] + "•" * (found.end() - found.end(1)), line))
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

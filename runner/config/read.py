@@ -8,11 +8,13 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from runner.config import shape
+from runner.config.dangers import warnings
 from runner.config.overlay import laid_over
 from runner.config.overrides import overridden
-from runner.config.plugins import BadPlugin, check_slots, load, raised_by
+from runner.config.plugins import BadPlugin, check_slots, load, raised_by, traits
 from runner.config.problems import Place, Problem, Source, in_order, nearest, problem, shown
 from runner.config.sense import contradictions, node
 from runner.config.spec import Altmarkets, Connector, Deployment, RateLimit, RunSpec, Sandbox, Venue
@@ -148,6 +150,7 @@ class _Reader:
         try:
             strategy = parameters.build(strategy_type, self._params())
             check_slots(strategy)
+            traits(strategy)
         except BadPlugin as bad:
             self.problems.append(problem(at, ("strategy", "params"), bad.code, bad.what, bad.fix))
         except Exception as error:  # noqa: BLE001  # `__post_init__` of a plugin may raise anything
@@ -171,7 +174,7 @@ class _Reader:
 
     def _spec(self, strategy: Strategy) -> RunSpec:
         file = parameters.build(shape.File, as_text(self._root))
-        return RunSpec(
+        spec = RunSpec(
             settings=_settings(file, self._params()),
             connector=_connector(file.connector),
             strategy_type=type(strategy),
@@ -181,6 +184,7 @@ class _Reader:
             text=self._text,
             root=self._root,
         )
+        return structs.replace(spec, warnings=warnings(spec, self._markets(spec.connector.venue) or {}))
 
     # Nodes -----------------------------------------------------------------------------------------------
 

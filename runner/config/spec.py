@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from runner.config.problems import Problem
 from runner.config.tree import Keys
 from runner.engine.strategy import Strategy
 from runner.model.settings import SECOND, Settings
@@ -58,3 +59,4 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     file: str
     text: str  # of the file, before overlays and overrides
     root: Keys  # the file with overlays and overrides in it
+    warnings: tuple[Problem, ...] = ()  # of what is legal, and dangerous

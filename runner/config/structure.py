@@ -49,7 +49,12 @@ def check_structure(schema: Schema, node: Node, at: Place, path: Path = ()) -> l
 
     validator = Draft202012Validator(structure(schema))
     teller = _Teller(schema, node, at, path)
-    return [item for found in _leaves(validator.iter_errors(builtin(node))) for item in teller.tell(found)]
+    findings: dict[tuple[str, Path], _Finding] = {}
+    for number, found in enumerate(_leaves(validator.iter_errors(builtin(node)))):
+        # jsonschema finds each missing key by itself, and the first finding tells all of them.
+        where = found.path if found.keyword == "required" else (*found.path, number)
+        findings.setdefault((found.keyword, where), found)
+    return [item for found in findings.values() for item in teller.tell(found)]
 
 
 def _leaves(errors: Iterable[ValidationError]) -> Iterator[_Finding]:
@@ -112,7 +117,7 @@ class _Teller:
         return at, node
 
     def _missing_keys(self, found: _Finding, node: Node, at: Place, path: Path) -> Iterator[Problem]:
-        """All of them, for each of the errors that jsonschema makes of them: `in_order` tells each once."""
+        """All keys that are missing in one group."""
         here = list(node.entries) if isinstance(node, Keys) else []
         known = found.schema.get("properties", {})
         misspelt = {nearest(name, found.limit) for name in here if name not in known}
@@ -133,8 +138,7 @@ class _Teller:
                 yield problem(at, (*path, name), "key.secret", what, _IN_THE_ENVIRONMENT)
             else:
                 # A key that stands in the same text cannot be meant; one from below an overlay can.
-                taken = {key for key, (place, _) in node.entries.items() if place.source == at.source}
-                free = [key for key in known if key not in taken]
+                free = [key for key in known if key not in node.entries or not _of_one_text(node.entries[key][0], at)]
                 fix = self._elsewhere(name, path) or one_of(name, free or known)
                 yield problem(at, (*path, name), "key.unknown", f"unknown key {shown(name)}", fix)
 
@@ -145,6 +149,10 @@ class _Teller:
             return f"move it to the top of the file: {name} has no section around it"
         homes = [key for key, section in sections.items() if name in section.get("properties", {})]
         return f"move it into {homes[0]}" if homes and (homes[0],) != path else None
+
+
+def _of_one_text(one: Place, other: Place) -> bool:
+    return one.source is other.source  # to compare them would be to compare their lines
 
 
 def _not_among(found: _Finding, node: Node, path: Path) -> Problem:

@@ -18,7 +18,7 @@ from runner.config.problems import Place, Problem, Source, problem, shown
 from runner.config.syntax import syntax_problem
 
 SIZE_MAX = 1_000_000  # characters
-NODES_MAX = 10_000
+NODES_MAX = 20_000  # twice what a file of five thousand lines needs
 DEPTH_MAX = 24
 
 _LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)

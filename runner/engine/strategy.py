@@ -8,7 +8,8 @@
         def slots(self) -> Sequence[str]: return ("bid", "ask")
         def tick(self, view: View, state: State) -> Decision: ...
 
-A tick has no clock, randomness, I/O or globals: time is `view.time`, memory is the state it returns.
+A tick has no clock, randomness, I/O or globals: time is `view.time`, memory is the state it returns. What follows
+from the parameters alone a strategy may say in `traits`, and the check warns of what is dangerous in it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,33 @@ class Decision(Struct, frozen=True):
     reason: str
 
 
+class Trait(Struct, frozen=True):
+    """A number that follows from parameters, and which: a warning about it points there."""
+
+    value: float
+    parameters: tuple[str, ...]
+
+
+class Refresh(Struct, frozen=True):
+    """At worst so many orders are replaced at once, every so many nanoseconds."""
+
+    orders: int
+    every: int
+    parameters: tuple[str, ...]
+
+
+class Traits(Struct, frozen=True, kw_only=True):
+    """What a strategy's parameters say about how it trades, whatever the market does. None: they do not say.
+
+    `round_trip` is what buying and selling again earns before fees, as a part of the price; `quantity` is that of the
+    smallest order (base).
+    """
+
+    round_trip: Trait | None = None
+    quantity: Trait | None = None
+    refresh: Refresh | None = None
+
+
 class Strategy(Struct, frozen=True, kw_only=True):
     """Parameters of a strategy as fields; `tick` is the strategy."""
 
@@ -46,6 +74,9 @@ class Strategy(Struct, frozen=True, kw_only=True):
 
     def initial_state(self) -> State:
         return State()
+
+    def traits(self) -> Traits:
+        return Traits()
 
     def tick(self, view: View, state: State) -> Decision:
         raise NotImplementedError

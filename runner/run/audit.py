@@ -44,6 +44,12 @@ class Audit:
     def tell(self, reader: Reader) -> None:
         self._readers.append(reader)
 
+    def remark(self, time: int, note: Note) -> None:
+        """Tell a note. One that is no event's own is what is to be said before the first of them."""
+        self._notes.append((time, note))
+        for reader in self._readers:
+            reader(time, note)
+
     def take(self, event: Event, output: Output) -> None:
         """Fold one step of the engine in."""
         self._time = event.time
@@ -57,9 +63,7 @@ class Audit:
                     self._fills[fill.key] = fill
         for note in output.notes:
             self._refused += note.what == "order.refused"
-            self._notes.append((event.time, note))
-            for reader in self._readers:
-                reader(event.time, note)
+            self.remark(event.time, note)
 
     def _order(self, order: Order) -> None:
         if order.state in _COUNTED:

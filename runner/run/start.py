@@ -21,7 +21,8 @@ from msgspec import Struct, structs
 from runner import __version__
 from runner.altmarkets.signing import signed_headers
 from runner.altmarkets.stream import PRIVATE_PATH, PUBLIC_PATH
-from runner.config.problems import nearest
+from runner.config.dangers import warnings
+from runner.config.problems import Problem, nearest
 from runner.config.spec import Altmarkets, Deployment, RunSpec
 from runner.edge.budget import Bucket
 from runner.edge.clock import Clock
@@ -34,6 +35,7 @@ from runner.edge.rest import Rest
 from runner.edge.secrets import CredentialsProblem
 from runner.edge.stream import Outbox, run_stream
 from runner.engine.core import CLOCK_OFFSET_MAX, Engine
+from runner.model.command import Note
 from runner.model.credentials import Credentials
 from runner.model.event import ClockRead, Configured, MarketsRead, NonceWindowProbed, Restored, StopRequested, What
 from runner.model.ids import account_fingerprint, account_tag
@@ -69,6 +71,8 @@ class Options(Struct, frozen=True, kw_only=True):
     once: bool = False
     live: bool = False
     take_over: bool = False
+    strict: bool = False
+    """What the file is warned of keeps the run from beginning."""
     settle: bool = False
     """Nothing is placed: look-ups and cancels only, until nothing of ours is unproven."""
     view: View = "none"
@@ -117,12 +121,15 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], 
         bucket = _budget(spec, site, environment, machine)
         stack.callback(bucket.close)
         known = await _learn(spec, site, rest, clock, bucket, options)
+        dangers = _dangers(spec, known, options)
         settings = _settings(spec, options, site)
         journal = stack.enter_context(_journal(site, settings, clock))
         probed = await nonce_window_enforced(site.rest_url, site.credentials, clock, bucket, machine.connect)
         engine = Engine(spec.strategy_type)
         audit = Audit(engine, run=run_id, name=settings.name, venue=site.label, now=clock.now())
         listen(options.view, audit)
+        for warning in dangers:
+            audit.remark(clock.now(), Note("config.warning", level="warning", facts=dict(warning.facts())))
         begin: list[What] = [
             Configured(settings),
             _begin_journal(journal, known, settings, run_id, {"file": spec.file, "venue": site.label}, clock),
@@ -376,6 +383,14 @@ async def _learn(spec: RunSpec, site: Site, rest: Rest, clock: Clock, bucket: Bu
     if not (site.embedded or options.live or nothing_real(site.rest_url, known.version)):
         raise CannotRun(2, f"{site.rest_url} is not a sandbox: real money is asked for by name, with --live")
     return known
+
+
+def _dangers(spec: RunSpec, known: Knowledge, options: Options) -> tuple[Problem, ...]:
+    """What the file is warned of, now that the venue has told its rules."""
+    found = warnings(spec, {market.symbol: market for market in known.markets})
+    if found and options.strict:
+        raise CannotRun(EXIT_CONFIG, "\n".join(warning.text(kind="warning: ") for warning in found))
+    return found
 
 
 def _settings(spec: RunSpec, options: Options, site: Site) -> Settings:

@@ -68,7 +68,7 @@ def test_json_says_the_same(broken: str) -> None:
 
 def test_json_of_a_file_that_is_right() -> None:
     done = check(QUICKSTART, "--json")
-    assert (done.exit_code, json.loads(done.stdout)) == (0, {"ok": True, "problems": []})
+    assert (done.exit_code, json.loads(done.stdout)) == (0, {"ok": True, "problems": [], "warnings": []})
 
 
 def test_stdin_is_a_file_too(broken: str) -> None:

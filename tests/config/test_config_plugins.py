@@ -111,6 +111,24 @@ def test_slots_have_to_name_orders(slots: str, told: str, tmp_path: Path) -> Non
     assert told in found.message
 
 
+@pytest.mark.parametrize(
+    ("traits", "told"),
+    [
+        ("self.nothing", "Mine.traits() raises AttributeError"),
+        ("None", "Mine.traits() returns `None`"),
+        ("Traits(quantity=Trait(float('nan'), ('quantity',)))", "Mine.traits() returns `Traits("),
+        ("Traits(round_trip=Trait('1%', ('half_spread',)))", "Mine.traits() returns `Traits("),
+        ("Traits(refresh=Refresh(2, 0, ('quantity',)))", "Mine.traits() returns `Traits("),
+        ("Traits(quantity=Trait(1.0, ()))", "Mine.traits() returns `Traits("),
+    ],
+)
+def test_traits_are_finite_numbers_of_parameters(traits: str, told: str, tmp_path: Path) -> None:
+    source = f"from runner.engine.strategy import *\n{HEAD}{BODY}\n    def traits(self):\n        return {traits}\n"
+    found = problem_with(source, tmp_path)
+    assert (found.line, found.column, found.code) == (10, 3, "strategy.traits")
+    assert found.message.startswith(told)
+
+
 def test_what_the_class_itself_refuses_is_told(tmp_path: Path) -> None:
     refuses = "\n    def __post_init__(self):\n        {}\n"
     found = problem_with(
