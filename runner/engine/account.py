@@ -11,14 +11,13 @@ from runner.engine.orders import NONCE_WINDOW, Adoption, Orders
 from runner.engine.watch import Watch
 from runner.model import event as events
 from runner.model.command import ReadOrder
+from runner.model.exits import Exit
 from runner.model.market import Market
 from runner.model.order import Order, OrderState
 from runner.model.settings import MILLISECOND, SECOND, Settings
 
 FORGET_EVERY = 60 * SECOND
 BALANCES_APART = 2 * SECOND
-
-EXIT_CREDENTIALS, EXIT_UNPROVEN, EXIT_ANOTHER = 4, 7, 8
 
 
 class Trouble(Struct, frozen=True):
@@ -140,13 +139,13 @@ class Account:
             self.orders.late(order.client_id, now, out)
         elif why == "stale_journal":
             self._in_trouble(
-                EXIT_UNPROVEN,
+                Exit.UNPROVEN,
                 f"the journal is an older copy: it does not know order {order.client_id}. Bring the newest copy back; "
                 "if there is none, cancel with runner cancel --mine, move the journal away, and start with --take-over",
             )
         elif why == "other_instance":
             self._in_trouble(
-                EXIT_ANOTHER,
+                Exit.LOCKED,
                 f"another instance of this strategy placed order {order.client_id}; stop it, or if there is none (the "
                 "journal was lost) wait two minutes or start with --take-over",
             )
@@ -167,7 +166,7 @@ class Account:
         reason = " ".join((str(what.status), *what.codes))
         self.orders.refused(what.client_id, reason, now, out)
         if what.status == 401 and "authz.nonce_expired" not in what.codes:
-            self._in_trouble(EXIT_CREDENTIALS, f"the venue refused the credentials: {reason}")
+            self._in_trouble(Exit.CREDENTIALS, f"the venue refused the credentials: {reason}")
         self.watch.want("balances", now + SECOND)  # most refusals are about money
 
     def _not_sent(self, what: events.NotSent, now: int, out: Effects) -> None:
@@ -241,4 +240,4 @@ class Account:
         if order_id is not None:
             self.orders.cancel_unanswered(order_id, now)
         if what.permanent:
-            self._in_trouble(EXIT_CREDENTIALS, f"the venue refused the credentials: {what.reason}")
+            self._in_trouble(Exit.CREDENTIALS, f"the venue refused the credentials: {what.reason}")

@@ -18,12 +18,13 @@ from runner.engine.feeds import Feed, Feeds
 from runner.engine.parameters import build
 from runner.engine.reconcile import BadQuote, Target, difference, targets
 from runner.engine.risk import Approved, Gate, Refused, Situation, Waiting
-from runner.engine.stop import EXIT_ERROR, EXIT_UNPROVEN, Stop
+from runner.engine.stop import Stop
 from runner.engine.strategy import Decision, State, Strategy
 from runner.engine.view import View
 from runner.model import event as events
 from runner.model.command import Decided, Note, Output, StateChanged
 from runner.model.event import Event
+from runner.model.exits import Exit
 from runner.model.market import Market
 from runner.model.money import ZERO
 from runner.model.order import OrderState
@@ -222,7 +223,7 @@ class Engine:
         """Whatever is due is done after every event."""
 
     def _journal_failed(self, what: events.JournalFailed, now: int, out: Effects) -> None:
-        self._begin_stop("error", EXIT_UNPROVEN, f"the journal cannot be written: {what.reason}", now, out)
+        self._begin_stop("error", Exit.UNPROVEN, f"the journal cannot be written: {what.reason}", now, out)
 
     def _stop_requested(self, what: events.StopRequested, now: int, out: Effects) -> None:
         self._begin_stop(what.by, what.exit_code, what.reason or what.by, now, out)
@@ -276,7 +277,7 @@ class Engine:
             where = _where(problem, type(self.strategy))
             out.note("strategy.failed", level="error", where=where, problem=f"{type(problem).__name__}: {problem}")
             reason = f"strategy failed at {where}: {type(problem).__name__}: {problem}"
-            self._begin_stop("error", EXIT_ERROR, reason, now, out)
+            self._begin_stop("error", Exit.INTERNAL, reason, now, out)
             return
         self.ticks += 1
         self.reason = decision.reason

@@ -9,10 +9,9 @@ have made a row. Otherwise the deadline ends the run with exit code 7. Source: o
 from runner.engine.account import Account
 from runner.engine.effects import Effects
 from runner.model.command import Finish
+from runner.model.exits import Exit
 from runner.model.order import OrderState
 from runner.model.settings import SECOND
-
-EXIT_CLEAN, EXIT_ERROR, EXIT_UNPROVEN = 0, 1, 7
 
 STOP_WITHIN = 20 * SECOND
 STOP_PER_CANCEL = SECOND
@@ -38,7 +37,7 @@ class Stop:
 
     def worsen(self, exit_code: int, reason: str) -> bool:
         """Take over a worse ending; a clean stop that meets an error is no longer clean."""
-        if self.exit_code != EXIT_CLEAN or exit_code == EXIT_CLEAN:
+        if self.exit_code != Exit.CLEAN or exit_code == Exit.CLEAN:
             return False
         self.exit_code, self.reason, self._leave = exit_code, reason, False
         return True
@@ -72,7 +71,7 @@ class Stop:
 
     def _gather(self, account: Account, now: int, offset: int, out: Effects) -> None:
         """Nothing of ours is known to be at work: let the venue say so too."""
-        if self.exit_code != EXIT_CLEAN and not account.orders.intended and not self._leave:
+        if self.exit_code != Exit.CLEAN and not account.orders.intended and not self._leave:
             self._finish(out)  # this run never asked for an order, so there is nothing to prove
             return
         doubt = account.doubt_until - offset
@@ -109,7 +108,7 @@ class Stop:
 
     def _give_up(self, account: Account, out: Effects) -> None:
         left = ", ".join(f"{order.client_id} ({order.state.value})" for order in account.orders.live())
-        self.exit_code = EXIT_UNPROVEN
+        self.exit_code = Exit.UNPROVEN
         if left:
             self.reason += f"; not proven gone: {left}. runner settle finishes this, and so does "
             self.reason += "the next run of this file"

@@ -36,19 +36,12 @@ from runner.edge.stream import Outbox, run_stream
 from runner.engine.core import CLOCK_OFFSET_MAX, Engine
 from runner.model.credentials import Credentials
 from runner.model.event import ClockRead, Configured, MarketsRead, NonceWindowProbed, Restored, StopRequested, What
+from runner.model.exits import Exit
 from runner.model.ids import account_fingerprint, account_tag
 from runner.model.settings import SECOND, Settings
 from runner.report.summary import Summary, summary, text
 from runner.run.audit import Audit
-from runner.run.ends import (
-    EXIT_ANOTHER,
-    EXIT_CONFIG,
-    EXIT_CREDENTIALS,
-    EXIT_UNPROVEN,
-    EXIT_UNREACHABLE,
-    CannotRun,
-    only_cause,
-)
+from runner.run.ends import CannotRun, only_cause
 from runner.run.gateway import LiveGateway
 from runner.run.inward import Inward
 from runner.run.keys import budget, find_key, missing_key
@@ -180,7 +173,7 @@ async def _trade(parts: _Parts, begin: list[What], run_for: int | None, view: Vi
         consumer.close()
         parts.journal.end_run(clock.now(), {"exit_code": exit_code, "stopped_by": by, "reason": reason})
     except JournalError as error:
-        exit_code, reason = EXIT_UNPROVEN, f"{reason}; {error}"
+        exit_code, reason = Exit.UNPROVEN, f"{reason}; {error}"
     facts = summary(parts.audit.status(clock.now()), by)
     return Ended(exit_code, reason, facts, text(facts))
 
@@ -256,7 +249,7 @@ async def _begin_in_time(engine: Engine, sender: MemoryObjectSendStream[Item], c
     await anyio.sleep(BEGIN_WITHIN_S)
     if engine.phase == "starting":
         reason = f"the venue answers, but its streams and the account were not complete within {BEGIN_WITHIN_S:.0f} s"
-        await sender.send(Observed(StopRequested("unreachable", EXIT_UNREACHABLE, reason), clock.now()))
+        await sender.send(Observed(StopRequested("unreachable", Exit.UNREACHABLE, reason), clock.now()))
 
 
 # Beginnings ------------------------------------------------------------------------------------------------
@@ -278,7 +271,7 @@ async def _site(
         return
     if isinstance(venue, Altmarkets):  # and nobody should send a key to whoever holds that name today
         raise CannotRun(
-            EXIT_UNREACHABLE,
+            Exit.UNREACHABLE,
             f"{spec.file}: the public hosts of Altmarkets are gone; use `venue: sandbox`, or give the rest_url and "
             "stream_url of another OpenDAX deployment",
         )
@@ -302,13 +295,13 @@ def _deployment(
     try:
         key = find_key(name, venue.rest_url, environment, account=spec.connector.account, ask=ask)
     except CredentialsProblem as problem:
-        raise CannotRun(EXIT_CREDENTIALS, str(problem)) from problem
+        raise CannotRun(Exit.CREDENTIALS, str(problem)) from problem
     if key is None:
-        raise CannotRun(EXIT_CREDENTIALS, missing_key(name, venue.rest_url))
+        raise CannotRun(Exit.CREDENTIALS, missing_key(name, venue.rest_url))
     try:
         folder = private_folder(state_folder(environment, key.account, spec.settings.name))
     except OSError as error:
-        raise CannotRun(EXIT_UNPROVEN, f"no folder for the journal: {error}") from error
+        raise CannotRun(Exit.UNPROVEN, f"no folder for the journal: {error}") from error
     return Site(
         venue.rest_url,
         venue.rest_url.rstrip("/"),
@@ -324,16 +317,16 @@ def _lock(site: Site, clock: Clock) -> Lock:
     try:
         return Lock.acquire(site.folder / LOCK_FILE, now=clock.now())
     except AnotherInstance as error:
-        raise CannotRun(EXIT_ANOTHER, str(error)) from error
+        raise CannotRun(Exit.LOCKED, str(error)) from error
     except OSError as error:
-        raise CannotRun(EXIT_UNPROVEN, f"{site.folder} cannot hold the lock: {error.strerror or error}") from error
+        raise CannotRun(Exit.UNPROVEN, f"{site.folder} cannot hold the lock: {error.strerror or error}") from error
 
 
 def _journal(site: Site, settings: Settings, clock: Clock) -> Journal:
     try:
         return Journal.open(site.folder / JOURNAL_FILE, now=clock.now(), name=settings.name, tag=settings.tag)
     except (JournalUnusable, JournalError) as error:
-        raise CannotRun(EXIT_UNPROVEN, str(error)) from error
+        raise CannotRun(Exit.UNPROVEN, str(error)) from error
 
 
 def _begin_journal(
@@ -345,7 +338,7 @@ def _begin_journal(
         journal.keep_grids(market for market in known.markets if market.symbol in settings.markets)
         journal.begin_run(run_id, clock.now(), {"version": __version__, "pid": os.getpid(), **facts})
     except (JournalError, JournalUnusable) as error:
-        raise CannotRun(EXIT_UNPROVEN, str(error)) from error
+        raise CannotRun(Exit.UNPROVEN, str(error)) from error
     return restored
 
 
@@ -360,11 +353,11 @@ async def _learn(spec: RunSpec, site: Site, rest: Rest, clock: Clock, bucket: Bu
     try:
         known = await learn(rest, clock, bucket)
     except Unreachable as error:
-        raise CannotRun(EXIT_UNREACHABLE, f"the venue at {site.rest_url} cannot be reached: {error}") from error
+        raise CannotRun(Exit.UNREACHABLE, f"the venue at {site.rest_url} cannot be reached: {error}") from error
     clock.offset_ns = known.offset
     if abs(known.offset) > CLOCK_OFFSET_MAX:
         raise CannotRun(
-            EXIT_UNREACHABLE,
+            Exit.UNREACHABLE,
             f"this machine's clock differs from the venue's by {known.offset / SECOND:+.1f} s: set it (NTP)",
         )
     symbols = {market.symbol for market in known.markets}
@@ -372,9 +365,9 @@ async def _learn(spec: RunSpec, site: Site, rest: Rest, clock: Clock, bucket: Bu
         if symbol not in symbols:
             guess = nearest(symbol, symbols)
             hint = f"; did you mean {guess}?" if guess else ""
-            raise CannotRun(EXIT_CONFIG, f"{spec.file}: the venue has no market {symbol}{hint}")
+            raise CannotRun(Exit.CONFIG, f"{spec.file}: the venue has no market {symbol}{hint}")
     if not (site.embedded or options.live or nothing_real(site.rest_url, known.version)):
-        raise CannotRun(2, f"{site.rest_url} is not a sandbox: real money is asked for by name, with --live")
+        raise CannotRun(Exit.USAGE, f"{site.rest_url} is not a sandbox: real money is asked for by name, with --live")
     return known
 
 
