@@ -1,6 +1,6 @@
 """Our account at the venue: answers and news folded into orders, fills and balances; and what to ask for next."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
@@ -25,6 +25,13 @@ class Trouble(Struct, frozen=True):
 
     exit_code: int
     reason: str
+
+
+class Missing(Struct, frozen=True):
+    """A condition of the first tick that does not hold. `exit_code`: how a run ends that waits for it in vain."""
+
+    exit_code: int
+    what: str
 
 
 class Account:
@@ -64,6 +71,13 @@ class Account:
         self.orders.restore(restored.orders, restored.generations, now, out)
         for order in list(self.orders.unknown()):
             self._doubt(order, now)
+
+    def missing(self) -> Iterator[Missing]:
+        """What of the account is not known yet (orders.md rule 24)."""
+        for lack in self.watch.lacks:
+            yield Missing(Exit.UNREACHABLE, lack)
+        for name in self.orders.unheard():
+            yield Missing(Exit.UNPROVEN, f"the exchange has not said what became of {name}")
 
     def handlers(self) -> dict[type, Callable[..., None]]:
         return {

@@ -7,12 +7,12 @@ and look-ups share what is left of the request budget. Source: design sections 2
 """
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal
 
 import msgspec
 
-from runner.engine.account import Account
+from runner.engine.account import Account, Missing
 from runner.engine.effects import Effects
 from runner.engine.feeds import Feed, Feeds
 from runner.engine.parameters import build
@@ -59,6 +59,7 @@ class Engine:
         self.phase: Phase = "starting"
         self.ticks = 0
         self.reason = ""  # of the latest decision
+        self.verdicts: list[Approved | Refused | Waiting] = []  # on its proposals, in their order
         self.stop: Stop | None = None
         self._restored: events.Restored | None = None
         self._slots: frozenset[str] = frozenset()
@@ -252,11 +253,20 @@ class Engine:
             self._caused = True
         orders.slot_freed = False
 
+    def missing(self, now: int) -> Iterator[Missing]:
+        """What the picture lacks for a tick: a fresh book, and the account read since the private stream came up.
+
+        Source: orders.md rule 24.
+        """
+        lack = self.feeds.lacks(self.settings.markets[0], now, self.settings.limits.max_book_age)
+        if lack is not None:
+            yield Missing(Exit.UNREACHABLE, lack)
+        if abs(self._offset) > CLOCK_OFFSET_MAX:
+            yield Missing(Exit.UNREACHABLE, f"the venue's clock is {self._offset / SECOND:+.1f} s from ours")
+        yield from self.account.missing()
+
     def _ready(self, now: int) -> bool:
-        """The picture is whole: account read since the private stream came up, and a fresh book."""
-        account, limits = self.account, self.settings.limits
-        known = account.watch.synced and not account.orders.unheard() and abs(self._offset) <= CLOCK_OFFSET_MAX
-        return known and self.feeds.usable(self.settings.markets[0], now, limits.max_book_age)
+        return next(self.missing(now), None) is None
 
     def _tick_due(self, now: int) -> bool:
         if self._once_by is not None:
@@ -303,6 +313,7 @@ class Engine:
     def _reconcile(self, number: int, now: int, out: Effects) -> None:
         """From what is wanted to intents, cancels and refusals."""
         orders = self.account.orders
+        self.verdicts = []
         used = frozenset(orders.used_slots | self._once_placed)
         apart = difference(self._wanted, orders.live(), used)
         for order in apart.cancels:
@@ -338,7 +349,9 @@ class Engine:
         for target in proposals:
             if room <= 0:
                 break  # no request left: the next tick states the whole intent again
-            match gate.judge(target):
+            verdict = gate.judge(target)
+            self.verdicts.append(verdict)
+            match verdict:
                 case Approved() as approved:
                     sign_before = (now + self._offset + SIGN_WITHIN) // MILLISECOND
                     account.orders.intend(approved, self.reason, number, now, sign_before, out)

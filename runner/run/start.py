@@ -33,6 +33,7 @@ from runner.edge.places import JOURNAL_FILE, LOCK_FILE, private_files, private_f
 from runner.edge.rest import Rest
 from runner.edge.secrets import CredentialsProblem
 from runner.edge.stream import Outbox, run_stream
+from runner.engine.account import Missing
 from runner.engine.core import CLOCK_OFFSET_MAX, Engine
 from runner.model.credentials import Credentials
 from runner.model.event import ClockRead, Configured, MarketsRead, NonceWindowProbed, Restored, StopRequested, What
@@ -245,11 +246,17 @@ async def _stop_after(run_for: int, sender: MemoryObjectSendStream[Item], clock:
 
 
 async def _begin_in_time(engine: Engine, sender: MemoryObjectSendStream[Item], clock: Clock) -> None:
-    """REST answered, but the streams or the account never came: that is a venue one cannot reach."""
+    """REST answered, but what a first tick needs never came: the streams, the account, or the fate of an order."""
     await anyio.sleep(BEGIN_WITHIN_S)
     if engine.phase == "starting":
-        reason = f"the venue answers, but its streams and the account were not complete within {BEGIN_WITHIN_S:.0f} s"
-        await sender.send(Observed(StopRequested("unreachable", Exit.UNREACHABLE, reason), clock.now()))
+        exit_code, reason = in_vain(engine, clock.now(), BEGIN_WITHIN_S)
+        await sender.send(Observed(StopRequested("unreachable", exit_code, reason), clock.now()))
+
+
+def in_vain(engine: Engine, now: int, waited_s: float) -> tuple[int, str]:
+    """How to end, and why, when the first tick has not come."""
+    missing = tuple(engine.missing(now)) or (Missing(Exit.UNREACHABLE, "the exchange is too slow"),)
+    return missing[0].exit_code, f"no tick within {waited_s:g} s: {'; '.join(one.what for one in missing)}"
 
 
 # Beginnings ------------------------------------------------------------------------------------------------
