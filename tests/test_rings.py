@@ -27,7 +27,7 @@ OURS = {
     "runner.config": ("runner.model*", "runner.engine.strategy"),
     "runner.edge": ("runner.model*", "runner.altmarkets*", "runner.simulation*"),
     "runner.run": ("runner*", "strategies*"),
-    "runner.cli": ("runner.config*", "runner.run*"),
+    "runner.cli": ("runner.config*", "runner.run*", "runner.model.exits"),
     "strategies": ("runner.model*", "runner.engine.view", "runner.engine.strategy"),
 }
 OUTSIDE = ("runner.edge", "runner.run", "runner.cli")

@@ -23,6 +23,7 @@ COMMANDS = {
     "explain": "Tell why an order was placed and what became of it.",
     "markets": "List the markets of a venue.",
     "orders": "List the orders of an account.",
+    "plan": "Show what a run would do first, and send nothing.",
     "resolve": "Take your word for an order whose fate is not proven.",
     "resume": "Show why a risk latch fell, and lift it.",
     "run": "Trade a strategy.",

@@ -19,6 +19,7 @@ from runner.edge import journal_tables as sql
 from runner.edge.journal_file import (
     SQLITE_ERRORS,
     JournalUnusable,
+    NoJournal,
     check_whole,
     create,
     damaged,
@@ -128,11 +129,7 @@ class Journal:
             else:
                 check_whole(path, connection)
             journal = cls(path, connection, now - TOMBSTONE_AGE_MAX)
-            if (journal.name, journal.tag) != (name, tag):
-                raise JournalUnusable(
-                    f"{path} is the journal of strategy {journal.name!r} with tag {journal.tag}, not of {name!r} with "
-                    f"tag {tag} (the tag changes with the account); put it back where it was"
-                )
+            journal.check_owner(name, tag)
             return journal
 
     @classmethod
@@ -140,9 +137,30 @@ class Journal:
         """Look at a journal, also while its run is at work. `restore` then tells what it knew at its last change."""
         with opening(path, read_only=True) as connection:
             if is_new(path, connection):
-                raise JournalUnusable(f"{path} is empty: no run has begun this journal yet")
+                raise NoJournal(f"{path} is empty: no run has begun this journal yet")
             last_change = connection.execute(sql.LAST_CHANGE).fetchone()[0] or 0
             return cls(path, connection, last_change - TOMBSTONE_AGE_MAX)
+
+    def check_owner(self, name: str, tag: str) -> None:
+        """Raises JournalUnusable for the journal of another strategy or account."""
+        if (self.name, self.tag) != (name, tag):
+            raise JournalUnusable(
+                f"{self.path} is the journal of strategy {self.name!r} with tag {self.tag}, not of {name!r} with "
+                f"tag {tag} (the tag changes with the account); put it back where it was"
+            )
+
+    def check_grids(self, markets: Iterable[Market]) -> None:
+        """Raises JournalUnusable if a market's grid is not the one the journal began with."""
+        known = self.grids()
+        for market in markets:
+            grid = (market.price_precision, market.amount_precision)
+            before = known.get(market.symbol, grid)
+            if before != grid:
+                raise JournalUnusable(
+                    f"{market.symbol} has {grid[0]} price and {grid[1]} quantity decimals now, and had "
+                    f"{before[0]} and {before[1]} when {self.path} began: its numbers mean something else; cancel "
+                    "what is open and begin a new journal with --position"
+                )
 
     # Reading ----------------------------------------------------------------------------------------------
 
@@ -245,19 +263,15 @@ class Journal:
 
         Raises JournalUnusable, and notes nothing, if a market's grid is not the one the journal began with.
         """
+        markets = tuple(markets)
+        self.check_grids(markets)
+        known = self.grids()
         with self._transaction() as execute:
             for market in markets:
-                grid = (market.price_precision, market.amount_precision)
-                known = execute(sql.MARKET, (market.symbol,)).fetchone()
-                if known is None:
+                if market.symbol not in known:
+                    grid = (market.price_precision, market.amount_precision)
                     scales = (POWERS_OF_TEN[precision] for precision in grid)
                     execute(sql.ADD_MARKET, (market.symbol, *grid, *scales))
-                elif known != grid:
-                    raise JournalUnusable(
-                        f"{market.symbol} has {grid[0]} price and {grid[1]} quantity decimals now, and had "
-                        f"{known[0]} and {known[1]} when {self.path} began: its numbers mean something else; cancel "
-                        "what is open and begin a new journal with --position"
-                    )
 
     def commit(self, number: int, time: int, changes: Sequence[Change], notes: Sequence[Note] = ()) -> None:
         """Make one output durable, together with what was deferred before it.

@@ -21,6 +21,10 @@ class JournalUnusable(Exception):
     """The file cannot serve as this strategy's journal. It is left as it is."""
 
 
+class NoJournal(JournalUnusable):
+    """There is nothing to look at: no run has begun a journal there yet."""
+
+
 @contextlib.contextmanager
 def opening(path: Path, *, read_only: bool = False) -> Iterator[sqlite3.Connection]:
     """A connection that is closed again unless everything that is asked of it here succeeds."""
@@ -109,6 +113,6 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
     if not path.exists():
-        raise JournalUnusable(f"there is no journal at {path}: nothing has run under this name on this account")
+        raise NoJournal(f"there is no journal at {path}: nothing has run under this name on this account")
     address = f"{path.absolute().as_uri()}?mode=ro"
     return sqlite3.connect(address, timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)

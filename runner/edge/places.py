@@ -49,12 +49,15 @@ def state_folder(environment: Environment, fingerprint: str, name: str) -> Path:
     return state_root(environment) / "accounts" / _component(fingerprint) / _component(name)
 
 
+def sandbox_path(environment: Environment, run_id: str) -> Path:
+    """The folder of a run on an embedded sandbox."""
+    return state_root(environment) / "sandbox" / _component(run_id)
+
+
 def sandbox_folder(environment: Environment, run_id: str) -> Path:
     """Create the folder of a run on an embedded sandbox; of the others keep the newest 20 and all that still run."""
-    runs = state_root(environment) / "sandbox"
-    folder = runs / _component(run_id)
-    private_folder(folder)
-    others = sorted((other for other in runs.iterdir() if other != folder), key=_modified, reverse=True)
+    folder = private_folder(sandbox_path(environment, run_id))
+    others = sorted((other for other in folder.parent.iterdir() if other != folder), key=_modified, reverse=True)
     for other in others[SANDBOX_RUNS_KEPT - 1 :]:
         _remove_unless_running(other)
     return folder

@@ -30,7 +30,8 @@ _DEPARTURE = "http11.send_request_headers.started"
 class Rest:
     """A venue's REST interface. Requests may run at the same time; each uses a connection of its own.
 
-    `base_url` is what the paths of requests are relative to. Without `credentials` only public requests leave.
+    `base_url` is what the paths of requests are relative to. Without `credentials` only public requests leave, and
+    of one that `only_asks` nothing but a GET, whatever it is given to send.
     Raises ValueError for a base URL that is not http(s).
     """
 
@@ -42,6 +43,7 @@ class Rest:
         *,
         connect: Connect = connect_tcp,
         answer_bytes_max: int = ANSWER_BYTES_MAX,
+        only_asks: bool = False,
     ) -> None:
         base = httpx.URL(base_url)
         if base.scheme not in {"http", "https"} or not base.host:
@@ -50,6 +52,7 @@ class Rest:
         self._credentials = credentials
         self._clock = clock
         self._answer_bytes_max = answer_bytes_max
+        self._only_asks = only_asks
         self._client = httpx.AsyncClient(
             transport=HttpTransport(connect, tls=base.scheme == "https", answer_bytes_max=answer_bytes_max),
             headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"},
@@ -85,6 +88,8 @@ class Rest:
         first byte goes out. Never raises for anything that network or venue do; cancellation goes through.
         """
         departure = _Departure(self._credentials if request.private else None, self._clock, sign_before_ms, on_signed)
+        if self._only_asks and request.method != "GET":
+            return NoResponse(False, "here things are only asked for")
         if request.private and self._credentials is None:
             return NoResponse(False, "no credentials to sign with")
         try:

@@ -1,6 +1,6 @@
 """Our account at the venue: answers and news folded into orders, fills and balances; and what to ask for next."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
@@ -12,6 +12,7 @@ from runner.engine.orders import NONCE_WINDOW, Adoption, Orders
 from runner.engine.watch import Watch
 from runner.model import event as events
 from runner.model.command import ReadOrder
+from runner.model.exits import Exit
 from runner.model.market import Market
 from runner.model.order import Order, OrderState
 from runner.model.settings import MILLISECOND, SECOND, Settings
@@ -19,14 +20,19 @@ from runner.model.settings import MILLISECOND, SECOND, Settings
 FORGET_EVERY = 60 * SECOND
 BALANCES_APART = 2 * SECOND
 
-EXIT_CREDENTIALS, EXIT_UNPROVEN, EXIT_ANOTHER = 4, 7, 8
-
 
 class Trouble(Struct, frozen=True):
     """Why the run cannot go on."""
 
     exit_code: int
     reason: str
+
+
+class Missing(Struct, frozen=True):
+    """A condition of the first tick that does not hold. `exit_code`: how a run ends that waits for it in vain."""
+
+    exit_code: int
+    what: str
 
 
 class Account:
@@ -68,6 +74,13 @@ class Account:
         self.orders.restore(restored.orders, restored.generations, now, out)
         for order in list(self.orders.unknown()):
             self._doubt(order, now)
+
+    def missing(self) -> Iterator[Missing]:
+        """What of the account is not known yet (orders.md rule 24)."""
+        for lack in self.watch.lacks:
+            yield Missing(Exit.UNREACHABLE, lack)
+        for name in self.orders.unheard():
+            yield Missing(Exit.UNPROVEN, f"the exchange has not said what became of {name}")
 
     def handlers(self) -> dict[type, Callable[..., None]]:
         return {
@@ -147,13 +160,13 @@ class Account:
             self.orders.late(order.client_id, now)
         elif why == "stale_journal":
             self._in_trouble(
-                EXIT_UNPROVEN,
+                Exit.UNPROVEN,
                 f"the journal is an older copy: it does not know order {order.client_id}. Bring the newest copy back; "
                 "if there is none, cancel with runner cancel --mine, move the journal away, and start with --take-over",
             )
         elif why == "other_instance":
             self._in_trouble(
-                EXIT_ANOTHER,
+                Exit.LOCKED,
                 f"another instance of this strategy placed order {order.client_id}; stop it, or if there is none (the "
                 "journal was lost) wait two minutes or start with --take-over",
             )
@@ -178,7 +191,7 @@ class Account:
         self.heard_at = now
         self.guard.rejected(now, out)
         if what.status == 401 and "authz.nonce_expired" not in what.codes:
-            self._in_trouble(EXIT_CREDENTIALS, f"the venue refused the credentials: {reason}")
+            self._in_trouble(Exit.CREDENTIALS, f"the venue refused the credentials: {reason}")
         self.watch.want("balances", now + SECOND)  # most refusals are about money
 
     def _not_sent(self, what: events.NotSent, now: int, out: Effects) -> None:
@@ -256,4 +269,4 @@ class Account:
         if order_id is not None:
             self.orders.cancel_unanswered(order_id, now)
         if what.permanent:
-            self._in_trouble(EXIT_CREDENTIALS, f"the venue refused the credentials: {what.reason}")
+            self._in_trouble(Exit.CREDENTIALS, f"the venue refused the credentials: {what.reason}")

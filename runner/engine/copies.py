@@ -16,6 +16,8 @@ ENDED_AS: Mapping[str, OrderState] = {
     "reject": OrderState.REJECTED,
 }
 
+MISSING = "missing"  # in the place of the venue's word: it says that there is no such order
+
 
 class Copy(Struct):
     """One order of the venue. `state` is the venue's word, empty until it was heard."""

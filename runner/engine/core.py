@@ -7,12 +7,12 @@ and look-ups share what is left of the request budget. Source: design sections 2
 """
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal
 
 import msgspec
 
-from runner.engine.account import Account
+from runner.engine.account import Account, Missing
 from runner.engine.effects import Effects
 from runner.engine.feeds import Feed, Feeds
 from runner.engine.flatten import Flatten
@@ -22,12 +22,13 @@ from runner.engine.parameters import build
 from runner.engine.reconcile import BadQuote, Target, difference, targets
 from runner.engine.reducing import opening
 from runner.engine.risk import Approved, Gate, InTheWay, Refused, Restraint, Situation, Waiting
-from runner.engine.stop import EXIT_ERROR, EXIT_RISK, EXIT_UNPROVEN, Stop
+from runner.engine.stop import Stop
 from runner.engine.strategy import Decision, State, Strategy
 from runner.engine.view import View
 from runner.model import event as events
 from runner.model.command import Decided, Note, Output, StateChanged
 from runner.model.event import Event
+from runner.model.exits import Exit
 from runner.model.market import Market
 from runner.model.money import ZERO
 from runner.model.order import OrderState
@@ -61,6 +62,7 @@ class Engine:
         self.phase: Phase = "starting"
         self.ticks = 0
         self.reason = ""  # of the latest decision
+        self.verdicts: list[Approved | Refused | Waiting | InTheWay] = []  # on its proposals, in their order
         self.stop: Stop | None = None
         self._restored: events.Restored | None = None
         self._slots: frozenset[str] = frozenset()
@@ -239,7 +241,7 @@ class Engine:
         """Whatever is due is done after every event."""
 
     def _journal_failed(self, what: events.JournalFailed, now: int, out: Effects) -> None:
-        self._begin_stop("error", EXIT_UNPROVEN, f"the journal cannot be written: {what.reason}", now, out)
+        self._begin_stop("error", Exit.UNPROVEN, f"the journal cannot be written: {what.reason}", now, out)
 
     def _stop_requested(self, what: events.StopRequested, now: int, out: Effects) -> None:
         self._begin_stop(what.by, what.exit_code, what.reason or what.by, now, out)
@@ -281,11 +283,20 @@ class Engine:
             self._caused = True
         orders.slot_freed = False
 
+    def missing(self, now: int) -> Iterator[Missing]:
+        """What the picture lacks for a tick: a fresh book, and the account read since the private stream came up.
+
+        Source: orders.md rule 24.
+        """
+        lack = self.feeds.lacks(self.settings.markets[0], now, self.settings.limits.max_book_age)
+        if lack is not None:
+            yield Missing(Exit.UNREACHABLE, lack)
+        if abs(self._offset) > CLOCK_OFFSET_MAX:
+            yield Missing(Exit.UNREACHABLE, f"the venue's clock is {self._offset / SECOND:+.1f} s from ours")
+        yield from self.account.missing()
+
     def _ready(self, now: int) -> bool:
-        """The picture is whole: account read since the private stream came up, and a fresh book."""
-        account, limits = self.account, self.settings.limits
-        known = account.watch.synced and not account.orders.unheard() and abs(self._offset) <= CLOCK_OFFSET_MAX
-        return known and self.feeds.usable(self.settings.markets[0], now, limits.max_book_age)
+        return next(self.missing(now), None) is None
 
     def _tick_due(self, now: int) -> bool:
         if self._once_by is not None:
@@ -306,7 +317,7 @@ class Engine:
             where = _where(problem, type(self.strategy))
             out.note("strategy.failed", level="error", where=where, problem=f"{type(problem).__name__}: {problem}")
             reason = f"strategy failed at {where}: {type(problem).__name__}: {problem}"
-            self._begin_stop("error", EXIT_ERROR, reason, now, out)
+            self._begin_stop("error", Exit.INTERNAL, reason, now, out)
             return
         self.ticks += 1
         self.reason = decision.reason
@@ -332,6 +343,7 @@ class Engine:
     def _reconcile(self, number: int, now: int, out: Effects) -> None:
         """From what is wanted to intents, cancels and refusals."""
         orders = self.account.orders
+        self.verdicts = []
         used = frozenset(orders.used_slots | self._once_placed)
         apart = difference(self._wanted, orders.live(), used)
         for order in apart.cancels:
@@ -367,7 +379,9 @@ class Engine:
         for target in proposals:
             if room <= 0:
                 break  # no request left: the next tick states the whole intent again
-            match gate.judge(target):
+            verdict = gate.judge(target)
+            self.verdicts.append(verdict)
+            match verdict:
                 case Approved() as approved:
                     account.guard.pace.place(now)
                     sign_before = (now + self._offset + SIGN_WITHIN) // MILLISECOND
@@ -453,12 +467,14 @@ class Engine:
         guard, age_max = self.account.guard, self.settings.limits.max_book_age
         if guard.look_due(now) or self.account.orders.new_fills:
             feeds = self.feeds.by_symbol.items()
-            markets = [MarketNow(f.market, f.book, self.feeds.usable(symbol, now, age_max)) for symbol, f in feeds]
+            markets = [
+                MarketNow(f.market, f.book, self.feeds.lacks(symbol, now, age_max) is None) for symbol, f in feeds
+            ]
             guard.look(markets, self.account.orders.live(), now, out)
         latch = guard.halt
         if latch is not None and self.stop is None:
             reason = f"{latch.name}: {latch.why}; runner resume lifts it"
-            self._begin_stop("risk", EXIT_RISK, reason, now, out, action=latch.action)
+            self._begin_stop("risk", Exit.RISK, reason, now, out, action=latch.action)
 
     # When next --------------------------------------------------------------------------------------------
 

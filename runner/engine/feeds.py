@@ -97,9 +97,13 @@ class Feeds:
             feed.trades.clear()
             feed.own_fills.clear()
 
-    def usable(self, symbol: str, now: int, age_max: int) -> bool:
+    def lacks(self, symbol: str, now: int, age_max: int) -> str | None:
+        """Why a market's book cannot be traded on now; None where it can."""
         feed = self.by_symbol[symbol]
-        return feed.book.state == "live" and now - feed.heard_at <= age_max
+        if feed.book.state != "live":
+            return f"no live book of {symbol}: {feed.book.reason}"
+        age = now - feed.heard_at
+        return None if age <= age_max else f"the book of {symbol} is {age / SECOND:.1f} s old"
 
     def mend(self, now: int, out: Effects) -> int | None:
         """Ask again for books that cannot be trusted; returns when to look at them next."""

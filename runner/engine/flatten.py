@@ -151,7 +151,7 @@ class Flatten:
             return None
         side = Side.SELL if held > 0 else Side.BUY
         depth = Depth(market, feed.book, self._account.orders.live())
-        best, usable = depth.best(side.opposite), self._feeds.usable(symbol, now, self._limits.max_book_age)
+        best, usable = depth.best(side.opposite), self._feeds.lacks(symbol, now, self._limits.max_book_age) is None
         if best is None or depth.best(side) is None or not usable:
             self._waits_since = now if self._waits_since is None else self._waits_since
             self._why = "the book is stale, or has not two sides of others"

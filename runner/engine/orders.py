@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from runner.engine.cancels import RETRY_LAST, Cancels
-from runner.engine.copies import Copies
+from runner.engine.copies import MISSING, Copies
 from runner.engine.effects import Effects
 from runner.engine.funds import Funds
 from runner.engine.ledger import Ledger
@@ -110,9 +110,14 @@ class Orders:
     def unknown(self) -> Iterator[Order]:
         return (order for order in self._live.values() if order.state is OrderState.UNKNOWN)
 
-    def unheard(self) -> bool:
-        """Some order from before the start has not been told of by the venue yet."""
-        return any(not copy.state for name in self._live for copy in self._copies.of(name).values())
+    def unheard(self) -> list[str]:
+        """Client ids of orders from before the start that the venue has not told of yet."""
+        return [name for name in self._live if any(not copy.state for copy in self._copies.of(name).values())]
+
+    def missing_there(self, name: str) -> bool:
+        """The venue does not know the numbers under which it once told of this order."""
+        copies = self._copies.of(name).values()
+        return bool(copies) and all(copy.state == MISSING for copy in copies)
 
     def all_listed(self) -> bool:
         """Every live order was in the newest complete listing."""
@@ -328,7 +333,7 @@ class Orders:
             self.strangers.drop(order_id)
             return
         out.note("order.missing", level="error", client_id=name, order_id=order_id)
-        self._copies.of(name)[order_id].state = "missing"
+        self._copies.of(name)[order_id].state = MISSING
         self.reads.put_off(order_id, now + RETRY_LAST)
 
     def listed(self, rows: Iterable[OrderRow], asked_at: int, now: int) -> None:

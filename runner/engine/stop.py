@@ -10,10 +10,9 @@ from runner.engine.account import Account
 from runner.engine.effects import Effects
 from runner.engine.flatten import Flatten
 from runner.model.command import Finish
+from runner.model.exits import Exit
 from runner.model.order import OrderState
 from runner.model.settings import SECOND
-
-EXIT_CLEAN, EXIT_ERROR, EXIT_RISK, EXIT_UNPROVEN = 0, 1, 6, 7
 
 STOP_WITHIN = 20 * SECOND
 STOP_PER_CANCEL = SECOND
@@ -21,7 +20,7 @@ SETTLE_WITHIN = 600 * SECOND  # nobody waits for `runner settle` but the one who
 LISTINGS_APART = 2 * SECOND
 STOP_AFTER_DOUBT = 10 * SECOND
 
-_ORDERLY = (EXIT_CLEAN, EXIT_RISK)
+_ORDERLY = (Exit.CLEAN, Exit.RISK)
 """Endings that promise by evidence that nothing of ours is left, or exactly what was listed."""
 
 _LISTED = frozenset({OrderState.ACCEPTED, OrderState.OPEN})
@@ -48,7 +47,7 @@ class Stop:
 
     def worsen(self, exit_code: int, reason: str) -> bool:
         """Take over a worse ending; an orderly stop that meets an error is no longer orderly."""
-        if self.exit_code not in _ORDERLY or exit_code in (self.exit_code, EXIT_CLEAN):
+        if self.exit_code not in _ORDERLY or exit_code in (self.exit_code, Exit.CLEAN):
             return False
         self.exit_code, self.reason, self.leaves = exit_code, reason, False
         self._flatten = None  # whatever went wrong, this is no time to place anything
@@ -135,7 +134,7 @@ class Stop:
 
     def _give_up(self, account: Account, out: Effects) -> None:
         left = ", ".join(f"{order.client_id} ({order.state.value})" for order in account.orders.live())
-        self.exit_code = EXIT_UNPROVEN
+        self.exit_code = Exit.UNPROVEN
         if left:
             self.reason += f"; not proven gone: {left}. runner settle finishes this, and so does "
             self.reason += "the next run of this file"

@@ -28,6 +28,7 @@ LATE_LOOK_UPS = 8  # once the order could no longer come into being: so often at
 
 # An order moves from pending to wait and never back: asked for in this order, none can slip between two answers.
 _AT_WORK = ("pending", "wait")
+_WORDS = {"balances": "balances", "at_work": "open orders", "trades": "trades"}
 
 
 class _Chore(Struct):
@@ -122,6 +123,13 @@ class Watch:
     def synced(self) -> bool:
         """The private stream is up and everything was read since it came up."""
         return self._up and not self._unsynced
+
+    @property
+    def lacks(self) -> list[str]:
+        """What stands between us and `synced`, for the reader."""
+        if not self._up:
+            return ["the private stream is not up"]
+        return [f"not read yet: {_WORDS[name]}" for name in self._chores if name in self._unsynced]
 
     def up(self, names: Iterable[str], now: int) -> None:
         self._up = True

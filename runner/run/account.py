@@ -9,6 +9,7 @@ from runner.altmarkets import account, catalogue
 from runner.altmarkets.lookup import Listing, Page
 from runner.altmarkets.messages import grids
 from runner.altmarkets.numbers import Grid
+from runner.model.exits import Exit
 from runner.model.market import Market
 from runner.model.order import OrderRow
 from runner.model.settings import SECOND
@@ -23,7 +24,7 @@ from runner.report.account import (
 )
 from runner.report.tables import Row, Table
 from runner.run.counter import Counter
-from runner.run.ends import EXIT_USAGE, CannotRun
+from runner.run.ends import CannotRun
 
 PERIODS = tuple(catalogue.PERIODS)
 
@@ -85,7 +86,7 @@ async def candles(
     now = counter.clock.now()
     begin, end = moment(since, now), now // SECOND if until is None else moment(until, now)
     if begin >= end:
-        raise CannotRun(EXIT_USAGE, f"there is nothing between --since {since} and {until or 'now'}")
+        raise CannotRun(Exit.USAGE, f"there is nothing between --since {since} and {until or 'now'}")
     found = await counter.market(market)
     total = catalogue.candle_questions(period, begin, end)
     rows: list[Row] = []
@@ -112,7 +113,7 @@ def moment(text: str, now: int) -> int:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise CannotRun(
-            EXIT_USAGE, f"{text!r} is not a time; write 2h or 7d (ago), 2024-05-01, 2024-05-01T12:00, or unix seconds"
+            Exit.USAGE, f"{text!r} is not a time; write 2h or 7d (ago), 2024-05-01, 2024-05-01T12:00, or unix seconds"
         ) from None
     return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
 

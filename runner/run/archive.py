@@ -9,7 +9,8 @@ from runner.edge.journal import Journal
 from runner.edge.journal_file import JournalUnusable
 from runner.edge.places import JOURNAL_FILE, state_folder, state_root
 from runner.edge.secrets import CredentialsProblem
-from runner.run.ends import EXIT_NOT_RUNNING, EXIT_UNPROVEN, EXIT_UNREACHABLE, EXIT_USAGE, CannotRun
+from runner.model.exits import Exit
+from runner.run.ends import CannotRun
 from runner.run.keys import find_key
 
 Environment = Mapping[str, str]
@@ -23,13 +24,13 @@ def folder_of(spec: RunSpec, environment: Environment, ask: Callable[[str], str]
     """
     venue = spec.connector.venue
     if isinstance(venue, Altmarkets):
-        raise CannotRun(EXIT_UNREACHABLE, f"{spec.file}: no run was ever possible there; name a venue")
+        raise CannotRun(Exit.UNREACHABLE, f"{spec.file}: no run was ever possible there; name a venue")
     if isinstance(venue, Deployment):
         found = _of_account(spec, venue, environment, ask)
     else:
         found = _of_sandbox(spec, environment)
     if found is None:
-        raise CannotRun(EXIT_NOT_RUNNING, f"{spec.file}: no run of {spec.settings.name} has left a journal here")
+        raise CannotRun(Exit.NOT_RUNNING, f"{spec.file}: no run of {spec.settings.name} has left a journal here")
     return found
 
 
@@ -40,7 +41,7 @@ def reading(folder: Path) -> Iterator[Journal]:
         with Journal.read_only(folder / JOURNAL_FILE) as journal:
             yield journal
     except JournalUnusable as error:
-        raise CannotRun(EXIT_UNPROVEN, str(error)) from error
+        raise CannotRun(Exit.UNPROVEN, str(error)) from error
 
 
 def _of_account(
@@ -59,7 +60,7 @@ def _of_account(
     folders = [folder for folder in accounts if (folder / JOURNAL_FILE).exists()]
     if len(folders) > 1:
         raise CannotRun(
-            EXIT_USAGE,
+            Exit.USAGE,
             f"{spec.file}: {len(folders)} accounts have a journal of {name}; export the API key of the one that is "
             "meant, or name it with connector.account",
         )

@@ -17,6 +17,7 @@ from runner.edge.journal_file import JournalUnusable
 from runner.edge.lock import AnotherInstance, Holder, Lock, boot_id, holder, is_held
 from runner.edge.places import JOURNAL_FILE, LOCK_FILE
 from runner.model.command import Note, OrderChanged
+from runner.model.exits import Exit
 from runner.model.ids import parse_client_id
 from runner.model.money import MONEY, ZERO, plain
 from runner.model.order import Fill, Order, OrderState
@@ -24,7 +25,7 @@ from runner.model.settings import SECOND
 from runner.report.account import utc
 from runner.report.explain import Line, explained
 from runner.run.archive import folder_of, reading
-from runner.run.ends import EXIT_ANOTHER, EXIT_NOT_RUNNING, EXIT_UNPROVEN, EXIT_USAGE, CannotRun
+from runner.run.ends import CannotRun
 
 POLL_S = 0.1
 UNPROVEN = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN})
@@ -115,10 +116,10 @@ def stop(spec: RunSpec, environment: Mapping[str, str], within_s: float, told: C
     who = holder(path)
     if who is None:
         if is_held(path):
-            raise CannotRun(EXIT_ANOTHER, f"{path} is held by a process that has not said who it is")
-        raise CannotRun(EXIT_NOT_RUNNING, f"{spec.settings.name} is not running")
+            raise CannotRun(Exit.LOCKED, f"{path} is held by a process that has not said who it is")
+        raise CannotRun(Exit.NOT_RUNNING, f"{spec.settings.name} is not running")
     if (who.boot_id, who.host) != (boot_id(), socket.gethostname()):
-        raise CannotRun(EXIT_ANOTHER, f"{spec.settings.name} runs on {who.host} (process {who.pid}): stop it there")
+        raise CannotRun(Exit.LOCKED, f"{spec.settings.name} runs on {who.host} (process {who.pid}): stop it there")
     with reading(folder) as journal:
         before = journal.last_run()
     _signal(who)
@@ -127,14 +128,14 @@ def stop(spec: RunSpec, environment: Mapping[str, str], within_s: float, told: C
     while is_held(path):
         if time.monotonic() >= give_up_at:
             raise CannotRun(
-                EXIT_UNPROVEN, f"process {who.pid} has not ended within {within_s:g} s; it goes on stopping"
+                Exit.UNPROVEN, f"process {who.pid} has not ended within {within_s:g} s; it goes on stopping"
             )
         time.sleep(POLL_S)
     with reading(folder) as journal:
         last = journal.last_run()
     if last is None or last.outcome is None or (before is not None and before.ended and before.id == last.id):
-        raise CannotRun(EXIT_UNPROVEN, f"process {who.pid} is gone without a last word: run runner settle")
-    return int(last.outcome.get("exit_code", EXIT_UNPROVEN))
+        raise CannotRun(Exit.UNPROVEN, f"process {who.pid} is gone without a last word: run runner settle")
+    return int(last.outcome.get("exit_code", Exit.UNPROVEN))
 
 
 def explain(spec: RunSpec, environment: Mapping[str, str], which: str) -> tuple[Line, ...]:
@@ -167,7 +168,7 @@ def resolve(spec: RunSpec, environment: Mapping[str, str], which: str, word: Wor
             if order.state not in UNPROVEN:
                 told = f"{order.client_id} is {order.state.value} ({order.reason})"
                 raise CannotRun(
-                    EXIT_USAGE, f"{told}: there is nothing to resolve; runner settle deals with what is open"
+                    Exit.USAGE, f"{told}: there is nothing to resolve; runner settle deals with what is open"
                 )
             said = f"a human says so: {reason}"
             # Without its numbers: whatever the exchange shows under its name from now on is news, not an old story.
@@ -182,9 +183,9 @@ def resolve(spec: RunSpec, environment: Mapping[str, str], which: str, word: Wor
             note = Note("order.resolved", "warning", order.market, order.client_id, facts)
             journal.commit(0, now, [OrderChanged(ended)], [note])
     except AnotherInstance as error:
-        raise CannotRun(EXIT_ANOTHER, str(error)) from error
+        raise CannotRun(Exit.LOCKED, str(error)) from error
     except (JournalError, JournalUnusable) as error:
-        raise CannotRun(EXIT_UNPROVEN, str(error)) from error
+        raise CannotRun(Exit.UNPROVEN, str(error)) from error
     return Resolved(ended, _consequence(ended))
 
 
@@ -219,7 +220,7 @@ def _order(journal: Journal, which: str) -> Order:
     if not found:
         slots = ", ".join(sorted({order.slot for order in orders})) or "none"
         raise CannotRun(
-            EXIT_USAGE,
+            Exit.USAGE,
             f"no order {which} in {journal.path}: name a client order id, the exchange's number, or a slot ({slots})",
         )
     return found[-1]
@@ -231,7 +232,7 @@ def _signal(who: Holder) -> None:
     except ProcessLookupError:
         return  # it ended at this very moment
     except PermissionError as error:
-        raise CannotRun(EXIT_ANOTHER, f"process {who.pid} belongs to another user: stop it as that user") from error
+        raise CannotRun(Exit.LOCKED, f"process {who.pid} belongs to another user: stop it as that user") from error
 
 
 def _position(fills: tuple[Fill, ...], grids: Mapping[str, tuple[int, int]], spec: RunSpec) -> dict[str, str]:

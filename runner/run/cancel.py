@@ -11,6 +11,7 @@ from msgspec import Struct
 from runner.altmarkets import account
 from runner.altmarkets.errors import FixRequest
 from runner.altmarkets.messages import Grids, grids
+from runner.model.exits import Exit
 from runner.model.market import Market
 from runner.model.order import OrderRow
 from runner.model.settings import SECOND
@@ -18,7 +19,7 @@ from runner.report.account import orders_table
 from runner.report.tables import Table
 from runner.run.account import open_orders
 from runner.run.counter import Counter
-from runner.run.ends import EXIT_UNPROVEN, EXIT_USAGE, CannotRun
+from runner.run.ends import CannotRun
 
 LOOK_AGAIN_S = 0.5
 ASK_AGAIN_NS = 5 * SECOND
@@ -52,7 +53,7 @@ async def choose(counter: Counter, ids: Sequence[int], *, mine: bool, all_accoun
         if strangers and not all_account:
             whose = f"strategy {counter.target.name}" if owns else "a strategy that is named here: give its FILE"
             raise CannotRun(
-                EXIT_USAGE,
+                Exit.USAGE,
                 f"order {', '.join(map(str, strangers))} was not placed by {whose}; to cancel it all the same, "
                 "add --all-account",
             )
@@ -60,7 +61,7 @@ async def choose(counter: Counter, ids: Sequence[int], *, mine: bool, all_accoun
         rows = await open_orders(counter, markets)
         if mine:
             if owns is None:
-                raise CannotRun(EXIT_USAGE, "--mine needs the strategy FILE: it says whose orders are meant")
+                raise CannotRun(Exit.USAGE, "--mine needs the strategy FILE: it says whose orders are meant")
             rows = [row for row in rows if owns(row)]
     return Chosen(tuple(rows), markets, orders_table(rows, markets, owns))
 
@@ -82,7 +83,7 @@ async def cancel(counter: Counter, chosen: Chosen, *, everything: bool = False) 
             await anyio.sleep(LOOK_AGAIN_S)
     left = sum(not row.terminal for row in latest.values())
     table = orders_table(latest.values(), chosen.markets, counter.ownership())
-    return Cancelled(table, len(latest) - left, left, EXIT_UNPROVEN if left else 0)
+    return Cancelled(table, len(latest) - left, left, Exit.UNPROVEN if left else 0)
 
 
 async def _ask_again(counter: Counter, latest: dict[int, OrderRow], asked_at: dict[int, int], known: Grids) -> None:
@@ -115,5 +116,5 @@ async def _order(counter: Counter, order_id: int, known: Grids) -> OrderRow:
         return await counter.asking.ask(account.order(order_id, known))
     except FixRequest as error:
         if error.status == 404:
-            raise CannotRun(EXIT_USAGE, f"the account has no order {order_id}") from error
+            raise CannotRun(Exit.USAGE, f"the account has no order {order_id}") from error
         raise

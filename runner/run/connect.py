@@ -19,9 +19,10 @@ from runner.edge.rest import Rest
 from runner.edge.secrets import CredentialsProblem, credentials, key_pair
 from runner.edge.store import Entry, Store, checked_name
 from runner.model.credentials import Credentials
+from runner.model.exits import Exit
 from runner.model.ids import account_fingerprint
 from runner.run.counter import Counter, Target
-from runner.run.ends import EXIT_CREDENTIALS, EXIT_UNREACHABLE, EXIT_USAGE, CannotRun, exit_code_of
+from runner.run.ends import CannotRun, exit_code_of
 from runner.run.keys import budget, origin
 
 Ask = Callable[[str], str]
@@ -58,7 +59,7 @@ async def connect(
             )
             return Connected(store.save(entry, key), rotated, currencies)
         except CredentialsProblem as problem:
-            raise CannotRun(EXIT_CREDENTIALS, str(problem)) from problem
+            raise CannotRun(Exit.CREDENTIALS, str(problem)) from problem
 
 
 async def verify(rest_url: str, key: Credentials, environment: Mapping[str, str]) -> int:
@@ -70,7 +71,7 @@ async def verify(rest_url: str, key: Credentials, environment: Mapping[str, str]
     try:
         rest = Rest(rest_url, key, clock)
     except ValueError as error:
-        raise CannotRun(EXIT_USAGE, str(error)) from error
+        raise CannotRun(Exit.USAGE, str(error)) from error
     async with rest:
         target = Target(rest_url=rest_url)
         counter = Counter(
@@ -79,7 +80,7 @@ async def verify(rest_url: str, key: Credentials, environment: Mapping[str, str]
         try:
             offset = await counter.set_clock()
         except (VenueError, Unreadable) as error:
-            raise CannotRun(EXIT_UNREACHABLE, f"no exchange answers at {rest_url}: {error}") from error
+            raise CannotRun(Exit.UNREACHABLE, f"no exchange answers at {rest_url}: {error}") from error
         try:
             found = await counter.asking.all(account.balances())
             await may_trade(counter.asking)
@@ -88,7 +89,7 @@ async def verify(rest_url: str, key: Credentials, environment: Mapping[str, str]
             raise CannotRun(exit_code_of(error), f"{rest_url}: {error}{told}") from error
         except Unreadable as error:
             raise CannotRun(
-                EXIT_UNREACHABLE, f"{rest_url} does not answer like an OpenDAX exchange: {error}"
+                Exit.UNREACHABLE, f"{rest_url} does not answer like an OpenDAX exchange: {error}"
             ) from error
     return len(found.rows)
 
@@ -111,7 +112,7 @@ def remove(name: str | None, environment: Mapping[str, str]) -> bool:
     try:
         return Store(environment).remove(name)
     except CredentialsProblem as problem:
-        raise CannotRun(EXIT_CREDENTIALS, str(problem)) from problem
+        raise CannotRun(Exit.CREDENTIALS, str(problem)) from problem
 
 
 def given_key(
@@ -125,7 +126,7 @@ def given_key(
         if found is None and read_line is not None:
             found = key_pair(read_line(), read_line())
     except CredentialsProblem as problem:
-        raise CannotRun(EXIT_CREDENTIALS, str(problem)) from problem
+        raise CannotRun(Exit.CREDENTIALS, str(problem)) from problem
     if found is None:
-        raise CannotRun(EXIT_CREDENTIALS, "no key: there is no terminal to ask on, no environment and no stdin")
+        raise CannotRun(Exit.CREDENTIALS, "no key: there is no terminal to ask on, no environment and no stdin")
     return found

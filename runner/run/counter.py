@@ -21,11 +21,12 @@ from runner.edge.places import JOURNAL_FILE, private_files, state_folder
 from runner.edge.rest import Rest
 from runner.edge.secrets import CredentialsProblem
 from runner.model.credentials import Credentials
+from runner.model.exits import Exit
 from runner.model.ids import account_fingerprint, account_tag
 from runner.model.market import Market
 from runner.model.order import OrderRow
 from runner.model.settings import SECOND
-from runner.run.ends import EXIT_CREDENTIALS, EXIT_UNREACHABLE, EXIT_USAGE, CannotRun, exit_code_of, only_cause
+from runner.run.ends import CannotRun, exit_code_of, only_cause
 from runner.run.keys import Key, budget, find_key, missing_key
 from runner.run.sandbox import embedded
 from runner.run.venue import clock_offset
@@ -59,7 +60,7 @@ def target_of(spec: RunSpec, name: str | None = None) -> Target:
     """The venue of a file; `name` is another credential than the file's. Raises CannotRun for a venue that is gone."""
     connector, venue = spec.connector, spec.connector.venue
     if isinstance(venue, Altmarkets):
-        raise CannotRun(EXIT_UNREACHABLE, f"{spec.file}: {HOSTS_GONE}")
+        raise CannotRun(Exit.UNREACHABLE, f"{spec.file}: {HOSTS_GONE}")
     return Target(
         rest_url=venue.rest_url if isinstance(venue, Deployment) else None,
         stream_url=venue.stream_url if isinstance(venue, Deployment) else None,
@@ -110,7 +111,7 @@ class Counter:
             if symbol.upper().replace("/", "-") == market.symbol or symbol.lower() == market.id:
                 return market
         some = ", ".join(sorted(markets)[:8])
-        raise CannotRun(EXIT_USAGE, f"{self.label} has no market {symbol}; it has {some}")
+        raise CannotRun(Exit.USAGE, f"{self.label} has no market {symbol}; it has {some}")
 
     async def set_clock(self) -> int:
         """Measure the venue's clock; returns its lead in ns. Raises CannotRun if signatures would not be accepted."""
@@ -118,7 +119,7 @@ class Counter:
         offset, _ = clock_offset(asked_at, self.clock.now(), await self.asking.ask(catalogue.timestamp()))
         self.clock.offset_ns = offset
         if abs(offset) > OFFSET_MAX:
-            raise CannotRun(EXIT_UNREACHABLE, skewed(offset))
+            raise CannotRun(Exit.UNREACHABLE, skewed(offset))
         return offset
 
     def ownership(self) -> Callable[[OrderRow], bool] | None:
@@ -173,7 +174,7 @@ async def opened(
         try:
             rest = Rest(rest_url, _credentials(key), clock)
         except ValueError as error:
-            raise CannotRun(EXIT_USAGE, str(error)) from error
+            raise CannotRun(Exit.USAGE, str(error)) from error
         await stack.enter_async_context(rest)
         yield Counter(target, label, rest, key, bucket, clock, environment)
 
@@ -198,7 +199,7 @@ async def asked(
         if isinstance(cause, VenueError):
             raise CannotRun(exit_code_of(cause), f"{target.rest_url or 'sandbox'}: {cause}") from None
         if isinstance(cause, Unreadable):
-            raise CannotRun(EXIT_UNREACHABLE, f"an answer cannot be read: {cause}") from None
+            raise CannotRun(Exit.UNREACHABLE, f"an answer cannot be read: {cause}") from None
         raise cause from None
 
 
@@ -206,9 +207,9 @@ def _key(target: Target, rest_url: str, environment: Mapping[str, str], ask: Cal
     try:
         key = find_key(target.credentials, rest_url, environment, account=target.account, ask=ask)
     except CredentialsProblem as problem:
-        raise CannotRun(EXIT_CREDENTIALS, str(problem)) from problem
+        raise CannotRun(Exit.CREDENTIALS, str(problem)) from problem
     if key is None:
-        raise CannotRun(EXIT_CREDENTIALS, missing_key(target.credentials, rest_url))
+        raise CannotRun(Exit.CREDENTIALS, missing_key(target.credentials, rest_url))
     return key
 
 

@@ -34,21 +34,14 @@ from runner.edge.places import LOCK_FILE, private_files, private_folder, state_f
 from runner.edge.shared_budget import SharedBucket
 from runner.edge.stream import Outbox, run_stream
 from runner.model.event import BookSnapshot, StreamUp, VenueFault
+from runner.model.exits import Exit
 from runner.model.ids import parse_client_id
 from runner.model.market import Market
 from runner.model.money import plain
 from runner.model.settings import SECOND
 from runner.run.connect import may_trade
 from runner.run.counter import Counter, Target, opened, skewed
-from runner.run.ends import (
-    EXIT_ANOTHER,
-    EXIT_CONFIG,
-    EXIT_CREDENTIALS,
-    EXIT_UNPROVEN,
-    EXIT_UNREACHABLE,
-    CannotRun,
-    exit_code_of,
-)
+from runner.run.ends import CannotRun, exit_code_of
 from runner.run.keys import Key
 from runner.run.venue import clock_offset, nothing_real
 
@@ -154,7 +147,7 @@ async def _guarded(name: str, check: Callable[[], Awaitable[Check]]) -> Check:
         }.get(type(error), "ask the exchange")
         return fail(name, str(error), advice, exit_code_of(error))
     except Unreadable as error:
-        return fail(name, f"an answer cannot be read: {error}", "check rest_url", EXIT_UNREACHABLE)
+        return fail(name, f"an answer cannot be read: {error}", "check rest_url", Exit.UNREACHABLE)
 
 
 # The venue ------------------------------------------------------------------------------------------------
@@ -174,9 +167,9 @@ async def _reach(rest_url: str) -> Check:
                 stream = await secure(stream, host)
     except TimeoutError:
         found = f"{host}:{port} does not answer within {CONNECT_WITHIN_S:.0f} s"
-        return fail("connection", found, "check address, network and firewall", EXIT_UNREACHABLE)
+        return fail("connection", found, "check address, network and firewall", Exit.UNREACHABLE)
     except OSError as error:
-        return fail("connection", f"{host}:{port}: {words(error)}", "check address and network", EXIT_UNREACHABLE)
+        return fail("connection", f"{host}:{port}: {words(error)}", "check address and network", Exit.UNREACHABLE)
     found = f"{host}:{port}, TCP in {_ms(connected - began)}"
     found += f", TLS in {_ms(anyio.current_time() - connected)}" if tls else ", without TLS"
     await hang_up(stream, 1.0)
@@ -211,7 +204,7 @@ async def _clock(counter: Counter) -> Check:
     counter.clock.offset_ns = offset
     found = f"the venue's is {offset / SECOND:+.1f} s from ours, give or take {uncertainty / SECOND:.1f} s"
     if abs(offset) > SKEW_MAX:
-        return fail("clock", skewed(offset), "switch on time synchronisation (NTP)", EXIT_UNREACHABLE)
+        return fail("clock", skewed(offset), "switch on time synchronisation (NTP)", Exit.UNREACHABLE)
     if abs(offset) > SKEW_WARN:
         return warn("clock", found, "switch on time synchronisation (NTP): 5 s apart, every request is refused")
     return ok("clock", found)
@@ -230,10 +223,10 @@ async def _markets(spec: RunSpec, counter: Counter, markets: dict[str, Market]) 
     if missing:
         guess = nearest(missing[0], markets)
         advice = f"did you mean {guess}?" if guess else "see runner markets"
-        return fail("markets", f"the venue has no {', '.join(missing)}", advice, EXIT_CONFIG)
+        return fail("markets", f"the venue has no {', '.join(missing)}", advice, Exit.CONFIG)
     shut = [symbol for symbol in spec.settings.markets if not markets[symbol].enabled]
     if shut:
-        return fail("markets", f"{', '.join(shut)} is not open for trading", "choose another market", EXIT_CONFIG)
+        return fail("markets", f"{', '.join(shut)} is not open for trading", "choose another market", Exit.CONFIG)
     return ok("markets", f"{', '.join(spec.settings.markets)} open, {len(markets)} in all")
 
 
@@ -325,7 +318,7 @@ async def _stream(
                     break
         tasks.cancel_scope.cancel()
     if found:
-        return fail(title, found, advice, EXIT_CREDENTIALS if "refused" in found else EXIT_UNREACHABLE)
+        return fail(title, found, advice, Exit.CREDENTIALS if "refused" in found else Exit.UNREACHABLE)
     return ok(title, f"{good}, in {_ms(anyio.current_time() - began)}")
 
 
@@ -394,7 +387,7 @@ def _folder(folder: Path) -> Check:
         space = os.statvfs(folder)
     except OSError as error:
         found = f"{folder}: {error.strerror or error}"
-        return fail("state folder", found, "make it writable, or set RUNNER_STATE_DIR", EXIT_UNPROVEN)
+        return fail("state folder", found, "make it writable, or set RUNNER_STATE_DIR", Exit.UNPROVEN)
     free = space.f_bavail * space.f_frsize
     found = f"{folder}, fsync {fsync_ms:.1f} ms, {free / 2**30:.1f} GiB free"
     if free < DISK_WARN_BYTES:
@@ -430,7 +423,7 @@ def _lock(counter: Counter, environment: Mapping[str, str]) -> Check:
     who = holder(path)
     found = f"held by process {who.pid} on {who.host} since {who.started}" if who else "held"
     return fail(
-        "lock", found, "a run of this strategy is going on: stop it, or give this file another name", EXIT_ANOTHER
+        "lock", found, "a run of this strategy is going on: stop it, or give this file another name", Exit.LOCKED
     )
 
 

@@ -1,9 +1,7 @@
 """Why a command ends before it could do its work: an exit code and a sentence for the user."""
 
 from runner.altmarkets.errors import FixRequest, OutcomeUnknown, RetryLater, StopTrading, VenueError
-
-EXIT_USAGE, EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_UNREACHABLE, EXIT_UNPROVEN, EXIT_ANOTHER = 2, 3, 4, 5, 7, 8
-EXIT_NOT_RUNNING = 10
+from runner.model.exits import Exit
 
 
 class CannotRun(Exception):
@@ -18,14 +16,14 @@ def exit_code_of(error: VenueError) -> int:
     """What to tell a script that cannot read the sentence."""
     match error:
         case StopTrading():
-            return EXIT_CREDENTIALS
+            return Exit.CREDENTIALS
         case RetryLater():
-            return EXIT_UNREACHABLE
+            return Exit.UNREACHABLE
         case OutcomeUnknown():
-            return EXIT_UNPROVEN
+            return Exit.UNPROVEN
         case FixRequest():
-            return EXIT_USAGE
-    return 1
+            return Exit.USAGE
+    return Exit.INTERNAL
 
 
 def only_cause(group: BaseException) -> BaseException:

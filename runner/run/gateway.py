@@ -18,7 +18,7 @@ from runner.edge.budget import Bucket
 from runner.edge.clock import Clock
 from runner.edge.inbox import Answered, Item
 from runner.edge.rest import NotSigned, Rest
-from runner.model.command import Command, Place
+from runner.model.command import Cancel, Command, Place
 from runner.model.market import Market
 
 CREATE_WITHIN_S = 15.0  # as long as the venue's own gateway waits for an answer (wire reference 7.2)
@@ -103,6 +103,24 @@ class LiveGateway:
             with suppress(anyio.WouldBlock):  # it is being looked into already
                 self._doubt.send_nowait(None)
         await self._inbox.send(Answered(command, answer, now, nonce))
+
+
+class Withheld:
+    """Takes creates and cancels down instead of sending them; what only asks goes on to `asks`."""
+
+    def __init__(self, asks: Gateway) -> None:
+        self._asks = asks
+        self.commands: list[Place | Cancel] = []
+
+    def submit(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            if isinstance(command, Place | Cancel):
+                self.commands.append(command)
+            else:
+                self._asks.submit([command])
+
+    def close_gate(self) -> None:
+        self._asks.close_gate()
 
 
 def _retry_after_ns(answer: Response) -> int:

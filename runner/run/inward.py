@@ -12,9 +12,9 @@ from runner.altmarkets.stream import PrivateStream, PublicStream
 from runner.edge.inbox import Answered, Connected, Disconnected, Frames, Item, Observed, Refused
 from runner.model.command import Place
 from runner.model.event import Sent, StopRequested, Stream, StreamAlive, StreamDown, What
+from runner.model.exits import Exit
 from runner.model.market import Market
 from runner.model.settings import SECOND
-from runner.run.ends import EXIT_CREDENTIALS
 
 ALIVE_EVERY = SECOND
 REFUSED_FOR_GOOD = frozenset({401, 422})
@@ -65,4 +65,4 @@ class Inward:
         refusal = f"{item.status} {body}".rstrip()
         yield StreamDown(item.stream, f"handshake refused: {refusal}")
         if item.stream == "private" and item.status in REFUSED_FOR_GOOD and "authz.nonce_expired" not in body:
-            yield StopRequested("credentials", EXIT_CREDENTIALS, f"the venue refused the credentials: {refusal}")
+            yield StopRequested("credentials", Exit.CREDENTIALS, f"the venue refused the credentials: {refusal}")

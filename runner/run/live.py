@@ -4,8 +4,9 @@ Between two waits everything is synchronous: an event is handled, its output mad
 commands leave. Source: design sections 2, 4 and 10; orders.md rule 5.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -13,10 +14,21 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from runner.edge.budget import Bucket
 from runner.edge.clock import Clock
 from runner.edge.inbox import Item
-from runner.edge.journal import Journal, JournalError
+from runner.edge.journal import JournalError
 from runner.edge.stream import Outbox
 from runner.engine.core import Engine
-from runner.model.command import Command, Decided, Finish, Output, Place, Reconnect, Resubscribe, RiskKept
+from runner.model.command import (
+    Change,
+    Command,
+    Decided,
+    Finish,
+    Note,
+    Output,
+    Place,
+    Reconnect,
+    Resubscribe,
+    RiskKept,
+)
 from runner.model.event import Budget, Event, JournalFailed, NotSent, Wake, What
 from runner.model.settings import SECOND
 from runner.run.audit import Audit
@@ -24,6 +36,16 @@ from runner.run.gateway import Gateway
 from runner.run.inward import Inward
 
 FLUSH_EVERY = SECOND
+
+
+class Keeper(Protocol):
+    """Who makes outputs durable: the journal. Raises JournalError where that cannot be done."""
+
+    def commit(self, number: int, time: int, changes: Sequence[Change], notes: Sequence[Note] = ()) -> None: ...
+
+    def defer(self, number: int, time: int, changes: Sequence[Change], notes: Sequence[Note] = ()) -> None: ...
+
+    def flush(self) -> None: ...
 
 
 class Consumer:
@@ -34,7 +56,7 @@ class Consumer:
         engine: Engine,
         inward: Inward,
         gateway: Gateway,
-        journal: Journal,
+        journal: Keeper,
         bucket: Bucket,
         outboxes: dict[str, Outbox],
         clock: Clock,

@@ -13,13 +13,14 @@ from runner.edge.lock import AnotherInstance, Lock
 from runner.edge.places import LOCK_FILE
 from runner.engine.latches import Latches, lifting
 from runner.model.command import Note
+from runner.model.exits import Exit
 from runner.model.latch import Latch
 from runner.model.settings import SECOND
 from runner.report.account import utc
 from runner.report.tables import Column, Table
 from runner.run.archive import folder_of, reading
 from runner.run.aside import writing
-from runner.run.ends import EXIT_ANOTHER, EXIT_UNPROVEN, CannotRun
+from runner.run.ends import CannotRun
 
 _COLUMNS = (
     Column("latch", "latch"),
@@ -58,9 +59,9 @@ def resume(spec: RunSpec, environment: Mapping[str, str], reason: str, *, only_s
                 journal.commit(0, now, lifting(restored, names), notes)
             return _resumed(spec, restored.latches, lifted=True)
     except AnotherInstance as error:
-        raise CannotRun(EXIT_ANOTHER, f"{error}; stop it first: runner stop") from error
+        raise CannotRun(Exit.LOCKED, f"{error}; stop it first: runner stop") from error
     except (JournalError, JournalUnusable) as error:
-        raise CannotRun(EXIT_UNPROVEN, str(error)) from error
+        raise CannotRun(Exit.UNPROVEN, str(error)) from error
 
 
 def _resumed(spec: RunSpec, latches: tuple[Latch, ...], *, lifted: bool) -> Resumed:

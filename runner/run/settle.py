@@ -6,10 +6,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from runner.config.spec import Deployment, RunSpec
+from runner.model.exits import Exit
 from runner.model.order import Order
 from runner.report.tables import Column, Row, Table
 from runner.run.archive import folder_of, reading
-from runner.run.ends import EXIT_USAGE, CannotRun
+from runner.run.ends import CannotRun
 from runner.run.start import Options, run
 from runner.run.terminal import View
 
@@ -35,7 +36,7 @@ async def settle(
 ) -> Settled:
     """Finish what a run left with exit code 7. Raises CannotRun as a run does, and 2 for the embedded sandbox."""
     if not isinstance(spec.connector.venue, Deployment):
-        raise CannotRun(EXIT_USAGE, f"{spec.file}: the embedded sandbox ends with its run, and its orders with it")
+        raise CannotRun(Exit.USAGE, f"{spec.file}: the embedded sandbox ends with its run, and its orders with it")
     folder = folder_of(spec, environment, ask)
     before = _orders(folder)
     ended = await run(spec, Options(live=True, settle=True, view=view, ask=ask), environment)

@@ -5,13 +5,10 @@ how the run ends. Source: design sections 8 and 11; orders.md rules 24 to 27; wi
 """
 
 import os
-import random
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 
 import anyio
 from anyio.abc import TaskGroup
@@ -22,47 +19,37 @@ from runner import __version__
 from runner.altmarkets.signing import signed_headers
 from runner.altmarkets.stream import PRIVATE_PATH, PUBLIC_PATH
 from runner.config.dangers import warnings
-from runner.config.problems import Problem, nearest
-from runner.config.spec import Altmarkets, Deployment, RunSpec
+from runner.config.problems import Problem
+from runner.config.spec import RunSpec
 from runner.edge.budget import Bucket
 from runner.edge.clock import Clock
 from runner.edge.inbox import Item, Observed
 from runner.edge.journal import Journal, JournalError
 from runner.edge.journal_file import JournalUnusable
 from runner.edge.lock import AnotherInstance, Lock
-from runner.edge.places import JOURNAL_FILE, LOCK_FILE, private_files, private_folder, sandbox_folder, state_folder
+from runner.edge.places import JOURNAL_FILE, LOCK_FILE, private_files, private_folder, sandbox_folder
 from runner.edge.rest import Rest
-from runner.edge.secrets import CredentialsProblem
 from runner.edge.stream import Outbox, run_stream
-from runner.engine.core import CLOCK_OFFSET_MAX, Engine
+from runner.engine.account import Missing
+from runner.engine.core import Engine
 from runner.model.command import Note
-from runner.model.credentials import Credentials
 from runner.model.event import ClockRead, Configured, MarketsRead, NonceWindowProbed, Restored, StopRequested, What
-from runner.model.ids import account_fingerprint, account_tag
-from runner.model.settings import SECOND, Settings
+from runner.model.exits import Exit
+from runner.model.ids import account_tag
+from runner.model.settings import Settings
 from runner.report.summary import Summary, summary, text
 from runner.run.audit import Audit
-from runner.run.ends import (
-    EXIT_ANOTHER,
-    EXIT_CONFIG,
-    EXIT_CREDENTIALS,
-    EXIT_UNPROVEN,
-    EXIT_UNREACHABLE,
-    CannotRun,
-    only_cause,
-)
+from runner.run.ends import CannotRun, only_cause
 from runner.run.gateway import LiveGateway
 from runner.run.inward import Inward
-from runner.run.keys import budget, find_key, missing_key
 from runner.run.live import Consumer
 from runner.run.machine import Machine
-from runner.run.sandbox import embedded
+from runner.run.site import Site, new_run_id, request_budget, rules_of, site_of
 from runner.run.terminal import View, listen, show
-from runner.run.venue import Knowledge, Unreachable, keep_clock, learn, nonce_window_enforced, nothing_real
+from runner.run.venue import Knowledge, keep_clock, nonce_window_enforced, nothing_real
 
 INBOX_ITEMS = 1024
 BEGIN_WITHIN_S = 60.0
-SEEDS = 1_000_000  # as many sandboxes there are when the file names none: `connector.seed` brings one of them back
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -87,18 +74,6 @@ class Ended(Struct, frozen=True):
     text: str
 
 
-class Site(Struct, frozen=True):
-    """Where a run trades, and where it keeps its journal."""
-
-    label: str
-    rest_url: str
-    stream_url: str
-    credentials: Credentials
-    fingerprint: str
-    folder: Path
-    embedded: bool
-
-
 async def run(spec: RunSpec, options: Options, environment: Mapping[str, str], machine: Machine | None = None) -> Ended:
     """Run a strategy until it is stopped. Raises CannotRun if it cannot begin."""
     try:
@@ -113,14 +88,19 @@ async def run(spec: RunSpec, options: Options, environment: Mapping[str, str], m
 
 async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], machine: Machine) -> Ended:
     clock = Clock(machine.wall())
-    run_id = _run_id(clock.now(), machine.dice)
+    run_id = new_run_id(clock.now(), machine.dice)
     async with AsyncExitStack() as stack:
-        site = await stack.enter_async_context(_site(spec, environment, clock, run_id, options.ask, machine.dice))
+        site = await stack.enter_async_context(site_of(spec, environment, clock, run_id, options.ask, machine.dice))
+        _make_folder(site, environment, run_id)
         stack.enter_context(_lock(site, clock))
         rest = await stack.enter_async_context(Rest(site.rest_url, site.credentials, clock, connect=machine.connect))
-        bucket = _budget(spec, site, environment, machine)
+        bucket = request_budget(spec, site, environment, machine)
         stack.callback(bucket.close)
-        known = await _learn(spec, site, rest, clock, bucket, options)
+        known = await rules_of(spec, site, rest, clock, bucket)
+        if not (site.embedded or options.live or nothing_real(site.rest_url, known.version)):
+            raise CannotRun(
+                Exit.USAGE, f"{site.rest_url} is not a sandbox: real money is asked for by name, with --live"
+            )
         dangers = _dangers(spec, known, options)
         settings = _settings(spec, options, site)
         journal = stack.enter_context(_journal(site, settings, clock))
@@ -170,7 +150,7 @@ async def _trade(parts: _Parts, begin: list[What], run_for: int | None, view: Vi
         consumer = Consumer(engine, inward, gateway, parts.journal, parts.bucket, outboxes, clock, parts.audit)
         for what in begin:
             consumer.deliver(what)
-        _start_streams(tasks, parts, inward, outboxes, sender)
+        start_streams(tasks, parts.site, inward, outboxes, sender, clock, parts.machine)
         tasks.start_soon(keep_clock, parts.rest, clock, parts.bucket, doubts, sender)
         if parts.machine.signals:
             tasks.start_soon(_signals, sender, clock)
@@ -187,19 +167,22 @@ async def _trade(parts: _Parts, begin: list[What], run_for: int | None, view: Vi
         consumer.close()
         parts.journal.end_run(clock.now(), {"exit_code": exit_code, "stopped_by": by, "reason": reason})
     except JournalError as error:
-        exit_code, reason = EXIT_UNPROVEN, f"{reason}; {error}"
+        exit_code, reason = Exit.UNPROVEN, f"{reason}; {error}"
     facts = summary(parts.audit.status(clock.now()), by)
     return Ended(exit_code, reason, facts, text(facts))
 
 
-def _start_streams(
+def start_streams(
     tasks: TaskGroup,
-    parts: _Parts,
+    site: Site,
     inward: Inward,
     outboxes: Mapping[str, Outbox],
     sender: MemoryObjectSendStream[Item],
+    clock: Clock,
+    machine: Machine,
 ) -> None:
-    key, clock, machine = parts.site.credentials, parts.clock, parts.machine
+    """Both streams of a venue, into `sender`, for as long as the tasks last."""
+    key = site.credentials
 
     def signed() -> dict[str, str]:
         return signed_headers(key.access_key, key.secret_key, clock.venue_ms())
@@ -207,7 +190,7 @@ def _start_streams(
     async def private() -> None:
         await run_stream(
             "private",
-            parts.site.stream_url + PRIVATE_PATH,
+            site.stream_url + PRIVATE_PATH,
             headers=signed,
             greeting=tuple,
             inbox=sender,
@@ -221,7 +204,7 @@ def _start_streams(
     async def public() -> None:
         await run_stream(
             "public",
-            parts.site.stream_url + PUBLIC_PATH,
+            site.stream_url + PUBLIC_PATH,
             headers=dict,
             greeting=inward.public.subscriptions,
             inbox=sender,
@@ -259,88 +242,46 @@ async def _stop_after(run_for: int, sender: MemoryObjectSendStream[Item], clock:
 
 
 async def _begin_in_time(engine: Engine, sender: MemoryObjectSendStream[Item], clock: Clock) -> None:
-    """REST answered, but the streams or the account never came: that is a venue one cannot reach."""
+    """REST answered, but what a first tick needs never came: the streams, the account, or the fate of an order."""
     await anyio.sleep(BEGIN_WITHIN_S)
     if engine.phase == "starting":
-        reason = f"the venue answers, but its streams and the account were not complete within {BEGIN_WITHIN_S:.0f} s"
-        await sender.send(Observed(StopRequested("unreachable", EXIT_UNREACHABLE, reason), clock.now()))
+        exit_code, reason = in_vain(engine, clock.now(), BEGIN_WITHIN_S)
+        await sender.send(Observed(StopRequested("unreachable", exit_code, reason), clock.now()))
+
+
+def in_vain(engine: Engine, now: int, waited_s: float) -> tuple[int, str]:
+    """How to end, and why, when the first tick has not come."""
+    missing = tuple(engine.missing(now)) or (Missing(Exit.UNREACHABLE, "the exchange is too slow"),)
+    return missing[0].exit_code, f"no tick within {waited_s:g} s: {'; '.join(one.what for one in missing)}"
 
 
 # Beginnings ------------------------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def _site(
-    spec: RunSpec,
-    environment: Mapping[str, str],
-    clock: Clock,
-    run_id: str,
-    ask: Callable[[str], str] | None,
-    dice: random.Random,
-) -> AsyncIterator[Site]:
-    """The venue of the file: the embedded sandbox, which ends last, or addresses."""
-    venue = spec.connector.venue
-    if isinstance(venue, Deployment):
-        yield _deployment(spec, venue, environment, ask)
-        return
-    if isinstance(venue, Altmarkets):  # and nobody should send a key to whoever holds that name today
-        raise CannotRun(
-            EXIT_UNREACHABLE,
-            f"{spec.file}: the public hosts of Altmarkets are gone; use `venue: sandbox`, or give the rest_url and "
-            "stream_url of another OpenDAX deployment",
-        )
-    seed = spec.connector.seed if spec.connector.seed is not None else dice.randrange(SEEDS)
-    async with embedded(str(seed), clock) as (venue_up, key):
-        yield Site(
-            f"sandbox (seed {seed})",
-            venue_up.rest_url,
-            venue_up.stream_url,
-            key,
-            account_fingerprint(f"sandbox:{run_id}", key.access_key),
-            sandbox_folder(environment, run_id),
-            embedded=True,
-        )
-
-
-def _deployment(
-    spec: RunSpec, venue: Deployment, environment: Mapping[str, str], ask: Callable[[str], str] | None
-) -> Site:
-    name = spec.connector.credentials
+def _make_folder(site: Site, environment: Mapping[str, str], run_id: str) -> None:
     try:
-        key = find_key(name, venue.rest_url, environment, account=spec.connector.account, ask=ask)
-    except CredentialsProblem as problem:
-        raise CannotRun(EXIT_CREDENTIALS, str(problem)) from problem
-    if key is None:
-        raise CannotRun(EXIT_CREDENTIALS, missing_key(name, venue.rest_url))
-    try:
-        folder = private_folder(state_folder(environment, key.account, spec.settings.name))
+        if site.embedded:
+            sandbox_folder(environment, run_id)
+        else:
+            private_folder(site.folder)
     except OSError as error:
-        raise CannotRun(EXIT_UNPROVEN, f"no folder for the journal: {error}") from error
-    return Site(
-        venue.rest_url,
-        venue.rest_url.rstrip("/"),
-        venue.stream_url.rstrip("/"),
-        key.credentials,
-        key.account,
-        folder,
-        embedded=False,
-    )
+        raise CannotRun(Exit.UNPROVEN, f"no folder for the journal: {error}") from error
 
 
 def _lock(site: Site, clock: Clock) -> Lock:
     try:
         return Lock.acquire(site.folder / LOCK_FILE, now=clock.now())
     except AnotherInstance as error:
-        raise CannotRun(EXIT_ANOTHER, str(error)) from error
+        raise CannotRun(Exit.LOCKED, str(error)) from error
     except OSError as error:
-        raise CannotRun(EXIT_UNPROVEN, f"{site.folder} cannot hold the lock: {error.strerror or error}") from error
+        raise CannotRun(Exit.UNPROVEN, f"{site.folder} cannot hold the lock: {error.strerror or error}") from error
 
 
 def _journal(site: Site, settings: Settings, clock: Clock) -> Journal:
     try:
         return Journal.open(site.folder / JOURNAL_FILE, now=clock.now(), name=settings.name, tag=settings.tag)
     except (JournalUnusable, JournalError) as error:
-        raise CannotRun(EXIT_UNPROVEN, str(error)) from error
+        raise CannotRun(Exit.UNPROVEN, str(error)) from error
 
 
 def _begin_journal(
@@ -352,52 +293,18 @@ def _begin_journal(
         journal.keep_grids(market for market in known.markets if market.symbol in settings.markets)
         journal.begin_run(run_id, clock.now(), {"version": __version__, "pid": os.getpid(), **facts})
     except (JournalError, JournalUnusable) as error:
-        raise CannotRun(EXIT_UNPROVEN, str(error)) from error
+        raise CannotRun(Exit.UNPROVEN, str(error)) from error
     return restored
-
-
-def _budget(spec: RunSpec, site: Site, environment: Mapping[str, str], machine: Machine) -> Bucket:
-    limit = spec.connector.rate_limit
-    if site.embedded:  # nobody else has its key
-        return Bucket(limit.requests, limit.per_ns)
-    return budget(limit, site.credentials, site.rest_url, environment, machine.monotonic)
-
-
-async def _learn(spec: RunSpec, site: Site, rest: Rest, clock: Clock, bucket: Bucket, options: Options) -> Knowledge:
-    try:
-        known = await learn(rest, clock, bucket)
-    except Unreachable as error:
-        raise CannotRun(EXIT_UNREACHABLE, f"the venue at {site.rest_url} cannot be reached: {error}") from error
-    clock.offset_ns = known.offset
-    if abs(known.offset) > CLOCK_OFFSET_MAX:
-        raise CannotRun(
-            EXIT_UNREACHABLE,
-            f"this machine's clock differs from the venue's by {known.offset / SECOND:+.1f} s: set it (NTP)",
-        )
-    symbols = {market.symbol for market in known.markets}
-    for symbol in spec.settings.markets:
-        if symbol not in symbols:
-            guess = nearest(symbol, symbols)
-            hint = f"; did you mean {guess}?" if guess else ""
-            raise CannotRun(EXIT_CONFIG, f"{spec.file}: the venue has no market {symbol}{hint}")
-    if not (site.embedded or options.live or nothing_real(site.rest_url, known.version)):
-        raise CannotRun(2, f"{site.rest_url} is not a sandbox: real money is asked for by name, with --live")
-    return known
 
 
 def _dangers(spec: RunSpec, known: Knowledge, options: Options) -> tuple[Problem, ...]:
     """What the file is warned of, now that the venue has told its rules."""
     found = warnings(spec, {market.symbol: market for market in known.markets})
     if found and options.strict:
-        raise CannotRun(EXIT_CONFIG, "\n".join(warning.text(kind="warning: ") for warning in found))
+        raise CannotRun(Exit.CONFIG, "\n".join(warning.text(kind="warning: ") for warning in found))
     return found
 
 
 def _settings(spec: RunSpec, options: Options, site: Site) -> Settings:
     tag = account_tag(site.fingerprint, spec.settings.name)
     return structs.replace(spec.settings, tag=tag, once=options.once, take_over=options.take_over)
-
-
-def _run_id(now: int, dice: random.Random) -> str:
-    """Sorts by time, and two runs begun together still differ."""
-    return f"{datetime.fromtimestamp(now // SECOND, UTC):%Y%m%d-%H%M%S}-{dice.randrange(36**3):03d}"

@@ -1,5 +1,6 @@
 """Tables on stdout, fitted to a terminal where there is one; progress on stderr."""
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -8,7 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from runner.report import plan as planned
 from runner.report.account import CANDLE_COLUMNS
+from runner.report.plan import Plan
 from runner.report.tables import Row, Table, aligned, csv_lines
 from runner.report.tables import as_json as json_text
 from runner.run.account import Progress as Told
@@ -32,6 +35,16 @@ def show(table: Table) -> None:
     console.print(Text(heading, style="bold"), soft_wrap=True)
     for line in lines:
         console.print(Text(line), soft_wrap=True)  # Text: a stranger's brackets are no markup
+
+
+def show_plan(plan: Plan, *, as_json: bool) -> None:
+    """The result of `runner plan`."""
+    if as_json:
+        print(json.dumps(planned.facts(plan)))  # noqa: T201
+        return
+    print(f"{planned.head(plan)}\n")  # noqa: T201
+    show(planned.table(plan))
+    print(f"\n{planned.foot(plan)}")  # noqa: T201
 
 
 @contextmanager

@@ -81,6 +81,17 @@ async def test_asks_the_sandbox_and_gets_whole_answers() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+async def test_one_that_only_asks_sends_nothing_else(method: str) -> None:
+    exchange, clock = SmallExchange(), Clock()
+    async with sandbox(exchange, clock=clock) as venue, Rest(venue.rest_url, KEY, clock, only_asks=True) as rest:
+        refused = await rest.send(Request(method, "/market/orders", body=b"{}"))
+        assert refused == NoResponse(False, "here things are only asked for")
+        assert isinstance(await rest.send(TIME), Response)
+    assert [told[0] for told in exchange.told] == ["GET"]
+
+
+@pytest.mark.anyio
 async def test_signs_after_connecting_with_the_venues_time() -> None:
     heads: list[bytes] = []
 

@@ -6,9 +6,9 @@ from desk import EPOCH, START, TAG, Desk, held, name, row
 from msgspec.structs import replace
 
 from runner.edge.journal import Journal
-from runner.engine.stop import EXIT_RISK
 from runner.model.command import Cancel, LatchLifted, LatchSet, Place
 from runner.model.event import OrderNews, Restored, StreamUp
+from runner.model.exits import Exit
 from runner.model.latch import LATE_ORDER, Latch
 from runner.model.order import OrderState
 
@@ -34,7 +34,7 @@ def test_rule_09_a_latch_stands_until_lifted(tmp_path: Path) -> None:
     assert desk.asked(Place) == []
     assert [cancel.client_id for cancel in desk.asked(Cancel)] == [name()]
     assert desk.engine.stop is not None
-    assert desk.engine.stop.exit_code == EXIT_RISK
+    assert desk.engine.stop.exit_code == Exit.RISK
     with Journal.open(path, now=START, name="rules", tag=TAG) as journal:
         journal.commit(3, START, [LatchLifted("late_order")])
         assert journal.restore().latches == ()

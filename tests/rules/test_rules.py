@@ -24,7 +24,6 @@ from desk import (
 
 from runner.altmarkets.rest import NoResponse, Response, interpret
 from runner.engine.orders import SIGN_WITHIN
-from runner.engine.stop import EXIT_RISK
 from runner.model.command import (
     Cancel,
     Finish,
@@ -54,6 +53,7 @@ from runner.model.event import (
     TradesListed,
     Unknown,
 )
+from runner.model.exits import Exit
 from runner.model.ids import GENERATION_MAX, parse_client_id
 from runner.model.order import BalanceRow, OrderState, Quote, Side
 from runner.model.settings import MILLISECOND, SECOND, Limits
@@ -214,7 +214,7 @@ def test_rule_09_an_absent_order_counts_ten_minutes_and_is_recognised_for_ever(r
     latches = [c.latch for output in desk.outputs for c in output.changes if isinstance(c, LatchSet)]
     assert [(latch.name, latch.client_id) for latch in latches] == [("late_order", gone.client_id)]
     assert desk.engine.stop is not None
-    assert desk.engine.stop.exit_code == EXIT_RISK
+    assert desk.engine.stop.exit_code == Exit.RISK
     assert desk.order(gone.client_id) in desk.orders.may_exist(desk.now)
 
 

@@ -6,11 +6,12 @@ from typing import Any
 from msgspec import structs
 
 from runner.config.spec import RunSpec
+from runner.model.exits import Exit
 from runner.model.ids import account_tag
 from runner.report.tables import Column, Row, Table
 from runner.run.chaos.play import Plan, Played
 from runner.run.chaos.world import START
-from runner.run.ends import EXIT_CONFIG, CannotRun
+from runner.run.ends import CannotRun
 from runner.simulation.laws import Telling
 from runner.simulation.markets import SANDBOX_LISTINGS
 from runner.simulation.tally import Found, Tally
@@ -25,7 +26,7 @@ def plan_for(spec: RunSpec, length: int, without: tuple[str, ...] = ()) -> Plan:
     if missing:
         known = ", ".join(each.market.symbol for each in SANDBOX_LISTINGS)
         raise CannotRun(
-            EXIT_CONFIG,
+            Exit.CONFIG,
             f"{spec.file}: the simulated exchange has no market {', '.join(sorted(missing))}; it has {known}: "
             "try it with --set markets=",
         )
