@@ -28,6 +28,7 @@ ABSENT_COUNTS = 600 * SECOND
 
 CONTESTED = "two instances were at work"
 LATE = "it took longer than D"
+REPEATED = "a proxy repeated it"
 
 LAWS = {
     "name_once": "No client id is sent twice by our doing.",
