@@ -97,6 +97,7 @@ class Laws:
         self._live: dict[int, str] = {}
         self._trades: dict[tuple[int, int], Trade] = {}  # of the account, by (trade, order)
         self._parents: dict[str, tuple[str, int]] = {}
+        self._intended: dict[str, int] = {}  # client id -> when the newest intent under it was written down
         self._nameless: set[int] = set()  # came to be while the venue showed no client ids
         self._received: dict[str, Decimal] = {}  # by currency, of our own fills at the venue
         self._finished_at: int | None = None
@@ -192,11 +193,14 @@ class Laws:
             if name not in self._rows:
                 self.excuse(name, "the venue's clock jumped")
 
-    def lost_memory(self, known: Collection[str]) -> None:
-        """The journal is replaced by one that knows less."""
+    def lost_memory(self, remembered: Mapping[str, Order]) -> None:
+        """The journal is replaced by one that knows less, or whose time went on otherwise: between two copies a name
+        can have been given to two intents.
+        """
         self.memory_lost = True
         for name in self.sent:
-            if name not in known:
+            order = remembered.get(name)
+            if order is None or (not order.venue_ids and order.created != self._intended.get(name)):
                 self.excuse(name, "the journal lost it")
 
     def tell(self, name: str, now: int, text: str) -> None:
@@ -317,6 +321,8 @@ class Laws:
 
     def _order_written(self, order: Order, now: int) -> None:
         self.tell(order.client_id, now, f"journal: {order.state.value} ({order.reason})")
+        if order.state is OrderState.INTENDED:
+            self._intended[order.client_id] = order.created
         if order.state is OrderState.UNKNOWN:
             self.doubted[order.client_id] = "open"
         elif self.doubted.get(order.client_id) == "open":

@@ -290,10 +290,24 @@ def test_the_other_instances_orders_are_left_alone_unless_its_journal_is_ours() 
 def test_a_lost_journal_excuses_what_it_knew() -> None:
     each = laws()
     sign(each, BID)
-    each.lost_memory(())
+    each.lost_memory({})
     sign(each, BID)
     hear(each, row(1))
     assert broken(each) == []
+
+
+def test_a_journal_that_gave_a_name_to_another_intent_has_lost_the_order() -> None:
+    """Intended in one copy of the journal and never sent; intended again and sent by a run on an older copy."""
+    never_sent, intended = written(BID, OrderState.INTENDED).order, written(BID, OrderState.INTENDED).order
+    never_sent = msgspec.structs.replace(never_sent, created=NOW - 60 * SECOND)
+    for remembered, breaches in ((never_sent, []), (intended, ["absent"])):
+        each = laws()
+        each.committed([OrderChanged(intended)], NOW)
+        sign(each, BID)
+        hear(each, row(1))
+        each.lost_memory({BID: remembered})
+        each.committed([OrderChanged(msgspec.structs.replace(remembered, state=OrderState.ABSENT))], NOW)
+        assert broken(each) == breaches
 
 
 def test_every_law_has_a_sentence_and_a_breach_is_said_once() -> None:

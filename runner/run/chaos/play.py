@@ -150,7 +150,7 @@ class _Play:
 
         def replace() -> None:
             world.journal = new()
-            world.laws.lost_memory(world.journal.orders.keys())
+            world.laws.lost_memory(world.journal.orders)
 
         if world.up and world.finish is None:
             world.replaced = replace
