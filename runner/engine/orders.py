@@ -130,6 +130,7 @@ class Orders:
         self._generations.update(generations)
         for remembered in orders:
             order = remembered
+            self.highest_id = max(self.highest_id, order.id_floor, *order.venue_ids)
             self._store(order)
             filled = self._ledger.filled_lots(order.client_id)
             if filled > order.filled_lots:  # the disk was full between the two: fills are what counts
@@ -367,14 +368,35 @@ class Orders:
     # Inside -----------------------------------------------------------------------------------------------
 
     def _ours(self, row: OrderRow) -> str | None:
-        if row.client_id is None:
-            return None
-        if row.client_id in self._orders:
-            # A name that was cut short may be the whole name of an earlier order: it has to fit in all that never
-            # changes. What does not fit has no name that could be believed (orders.md 11).
-            return row.client_id if _fits(row, self._orders[row.client_id]) else None
-        parsed = parse_client_id(row.client_id)
-        return row.client_id if parsed is not None and parsed.tag == self._tag else None
+        told = row.client_id
+        parsed = parse_client_id(told) if told is not None else None
+        if told is None or parsed is None or parsed.tag != self._tag:
+            return told if told in self._orders else None
+        longer = self._cut_from(told, parsed.slot, row)
+        if longer is not None:
+            # Which of the two it is, only the whole name proves; one that lives or ended already can have a copy.
+            return None if longer.state in _UNBORN else longer.client_id
+        if told in self._orders:
+            # It has to fit in all that never changes. What does not has no name to be believed (orders.md 11).
+            return told if _fits(row, self._orders[told]) else None
+        return told
+
+    def _cut_from(self, told: str, slot: str, row: OrderRow) -> Order | None:
+        """The order whose name may be cut short to the whole name of an earlier one: `...-1Z` to `...-1`.
+
+        The earlier one had ended before the later was decided, and may be forgotten; a row that came after that
+        is the later one's, or a copy held back beyond all that we assume.
+        """
+        later = [
+            order
+            for order in self._orders.values()
+            if order.slot == slot
+            and order.client_id != told
+            and order.client_id.startswith(told)
+            and row.id > order.id_floor
+            and _fits(row, order)
+        ]
+        return min(later, key=lambda order: (order.state not in _UNBORN, -order.generation), default=None)
 
     def _adopt(self, row: OrderRow, name: str, now: int) -> Adoption | None:
         """A row with our tag that we hold no order for. One that has ended without a fill needs no owner."""

@@ -369,13 +369,14 @@ class Watch:
 def _candidate(row: OrderRow, order: Order, known: set[int]) -> bool:
     """A row that could be the order, should the venue have lost or bent the client id.
 
-    One that carries the whole id of another order of ours is that order, unless it is the beginning of this one's:
-    an id cut short can be that of an earlier generation.
+    One that carries its whole id is it, whatever was thought of that row before. One that carries the whole id of
+    another order of ours is that order, unless it is the beginning of this one's: an id cut short can be that of an
+    earlier generation.
     """
     told = row.client_id or ""
     bears_another = told not in ("", order.client_id) and parse_client_id(told) is not None
     cut_short = bears_another and order.client_id.startswith(told)
-    return (
+    return told == order.client_id or (
         (cut_short or (row.id not in known and not bears_another))
         and row.id > order.id_floor
         and row.market == order.market

@@ -109,3 +109,68 @@ def test_what_a_late_copy_could_do_outlives_a_restart(state: OrderState, nonce: 
     assert bool(each.may_exist(NOW)) is (until > NOW)
     assert not counts_for or each.may_exist(until - 1)
     assert not each.may_exist(max(until, NOW))
+
+
+EARLIER, LATER = (client_id(TAG, EPOCH, "a", generation) for generation in (1, 36))  # `...-A-1` and `...-A-10`
+GENERATIONS = {"a": 36}
+
+
+def later(state: OrderState, **fields: object) -> Order:
+    return order(state, client_id=LATER, generation=36, id_floor=5, **fields)
+
+
+def cut(order_id: int, state: str = "wait", executed: int = 0) -> OrderRow:
+    """A row of the later order whose name has lost its last character."""
+    return replace(row(later(OrderState.UNKNOWN), order_id, state, executed), client_id=EARLIER)
+
+
+@pytest.mark.parametrize("remembers_earlier", [True, False])
+def test_a_cut_name_that_is_an_earlier_orders_whole_name_gives_it_no_order(*, remembers_earlier: bool) -> None:
+    earlier = order(OrderState.FILLED, client_id=EARLIER, generation=1, venue_ids=(3,))
+    each, out = orders(), Effects()
+    each.restore([*([earlier] if remembers_earlier else []), later(OrderState.UNKNOWN)], GENERATIONS, NOW, out)
+    assert each.row(cut(7), NOW, out) is None
+    assert not each.known(7)
+    each.row(row(later(OrderState.UNKNOWN), 7, "wait"), NOW, out)  # with the whole name it is itself
+    found = each.get(LATER)
+    assert found is not None
+    assert (found.state, found.venue_ids) == (OrderState.OPEN, (7,))
+
+
+@pytest.mark.parametrize("state", [OrderState.OPEN, OrderState.FILLED, OrderState.ABSENT])
+def test_under_a_cut_name_a_copy_of_an_order_that_is_known_is_its_own(state: OrderState) -> None:
+    ids = () if state is OrderState.ABSENT else (7,)
+    each, out = orders(), Effects()
+    each.restore([later(state, venue_ids=ids)], GENERATIONS, NOW, out)
+    assert each.row(cut(8), NOW, out) is None
+    found = each.get(LATER)
+    assert found is not None
+    assert found.venue_ids == (*ids, 8)
+    assert each.cancels
+    assert each.get(EARLIER) is None
+
+
+def test_a_row_from_before_the_later_order_keeps_its_name() -> None:
+    each, out = orders(), Effects()
+    each.restore([later(OrderState.UNKNOWN)], GENERATIONS, NOW, out)
+    adopted = each.row(cut(4), NOW, out)
+    assert adopted is not None
+    assert (adopted.order.client_id, adopted.why) == (EARLIER, "late")
+
+
+def test_names_of_two_slots_are_not_taken_for_each_other() -> None:
+    """`...-A-1` is the whole name of an order in slot `a`, and the beginning of one in slot `a-1`."""
+    one = order(OrderState.UNKNOWN, client_id=EARLIER, generation=1)
+    other = order(OrderState.UNKNOWN, client_id=client_id(TAG, EPOCH, "a-1", 2), slot="a-1", generation=2)
+    each, out = orders(), Effects()
+    each.restore([one, other], {"a": 1, "a-1": 2}, NOW, out)
+    each.row(row(one, 7, "wait"), NOW, out)
+    found = each.get(EARLIER)
+    assert found is not None
+    assert found.venue_ids == (7,)
+
+
+def test_a_restart_remembers_how_high_the_venues_ids_were() -> None:
+    each = orders()
+    each.restore([order(OrderState.FILLED, venue_ids=(7, 9), id_floor=5)], {"a": 0}, NOW, Effects())
+    assert each.highest_id == 9
