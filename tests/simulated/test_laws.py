@@ -169,6 +169,17 @@ def test_a_fill_that_the_venue_does_not_know(wrong: dict[str, int]) -> None:
     assert broken(each) == ["fill_once"]
 
 
+def test_the_other_instances_fill_may_be_booked_under_another_name_but_as_it_is() -> None:
+    """What it creates from a copy of our journal, shown under a cut name, bears the name of an order of ours."""
+    for booked, breaches in (({}, []), ({"lots": 99}, ["fill_once"])):
+        each = laws()
+        each.rivals_begin(NOW)
+        each.signed(BID_2, 1, NOW, in_journal=True, gate_open=True, sender="second")
+        hear(each, row(1, BID_2), trade(1, row(1, BID_2)))
+        each.committed([FillBooked(msgspec.structs.replace(fill(row(1), 1), **booked))], NOW)
+        assert broken(each) == breaches
+
+
 def test_a_fill_that_the_journal_does_not_know_is_missed_at_the_end() -> None:
     each = laws()
     sign(each, BID)
