@@ -32,6 +32,7 @@ FILLS_GRACE = SECOND  # how long the stream's own events may take before the ord
 MARKET_POLL = 3 * SECOND // 2
 NONCE_WINDOW = 5 * SECOND  # W of orders.md
 ABSENT_COUNTS = 600 * SECOND
+CONFIRMED_WITHIN = 60 * SECOND
 INSTANCE_ACTIVE = 120 * SECOND  # an order of another journal that moved so shortly before our start has a live owner
 PRIVATE_NEWS_WITHIN = 2 * SECOND  # of a public trade that should have been with us
 FORGET_AFTER = 900 * SECOND  # an ended order; should it turn up later, its name still tells whose it is
@@ -81,7 +82,7 @@ class Orders:
         self._generations: dict[str, int] = {}
         self.strangers = Strangers()
         self._listed: set[int] = set()  # what the newest complete listing showed to be at work
-        self.unconfirmed: dict[tuple[int, int], int] = {}  # fills whose fee no `/market/trades` row told; when booked
+        self.unconfirmed: dict[tuple[int, int], Fill] = {}  # their fee was told by no `/market/trades` row yet
         self.highest_id = 0
         self._tombstones: dict[str, int] = {}  # ended orders that a copy might outlive -> until when they count
         self.parents: dict[str, int] = {}  # lots filled so far
@@ -287,7 +288,7 @@ class Orders:
         if fill.fee_final:
             self.unconfirmed.pop(fill.key, None)
         else:
-            self.unconfirmed[fill.key] = now
+            self.unconfirmed[fill.key] = fill
         filled = self._ledger.filled_lots(name)
         grown = filled - order.filled_lots
         if not grown:
@@ -331,6 +332,18 @@ class Orders:
             for venue_id, copy in self._copies.of(name).items():
                 if venue_id not in seen and not copy.ended and order.changed < asked_at:
                     self.reads.want(venue_id, now)
+
+    def unconfirmed_since(self) -> int | None:
+        """When the oldest of the unconfirmed fills was traded, venue seconds."""
+        return min((fill.traded_at for fill in self.unconfirmed.values()), default=None)
+
+    def swept(self, since: int, asked_at: int) -> None:
+        """All trades since `since` (venue seconds) were listed. Listings may lag, so a fill has a minute to appear;
+        after that no row will come: of a self-trade, only the maker's side is listed.
+        """
+        for key, fill in list(self.unconfirmed.items()):
+            if since <= fill.traded_at and fill.time + CONFIRMED_WITHIN <= asked_at:
+                del self.unconfirmed[key]
 
     def forget(self, now: int) -> None:
         """Drop what ended long ago from memory; the journal keeps it."""
