@@ -253,7 +253,10 @@ class Laws:
         for currency, change in moved.items():
             expected = sum((t.amount for t in transfers if t.currency == currency), ZERO)
             for fill in fills.values():
-                expected = MONEY.add(expected, _flow(fill, markets[fill.market], currency))
+                flow = _flow(fill, markets[fill.market], currency)
+                if self._fee_untold(fill):
+                    flow = _trade_flow(self._trades[fill.key], fill.order_id, currency)
+                expected = MONEY.add(expected, flow)
             for (trade_id, order_id), trade in self._trades.items():
                 if (trade_id, order_id) not in fills:
                     expected = MONEY.add(expected, _trade_flow(trade, order_id, currency))
@@ -373,6 +376,13 @@ class Laws:
         for order_id, other in self._live.items():
             if other != name and other not in self.excused and _slot(other) == slot:
                 self._broken("one_per_slot", now, name, f"one live order in slot {slot}", f"also {order_id} ({other})")
+
+    def _fee_untold(self, fill: Fill) -> bool:
+        """Of a self-trade the venue lists the maker's side only: what the taker's cost, it tells nobody."""
+        trade = self._trades.get(fill.key)
+        if trade is None or fill.fee_final or trade.maker.member != trade.taker.member:
+            return False
+        return trade.taker.id == fill.order_id
 
     def _limits(self, now: int) -> None:
         limits = self._account.limits

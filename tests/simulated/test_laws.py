@@ -189,6 +189,23 @@ def test_a_fill_that_the_journal_does_not_know_is_missed_at_the_end() -> None:
 
 
 @pytest.mark.parametrize(
+    ("we_take", "final", "law"),
+    [(True, False, []), (True, True, ["books_balance"]), (False, False, ["books_balance"])],
+)
+def test_only_of_a_self_trades_taker_a_fee_may_stay_untold(*, we_take: bool, final: bool, law: list[str]) -> None:
+    each = laws()
+    sign(each, BID)
+    ours, human = row(5), msgspec.structs.replace(row(1 if we_take else 9, None), side=Side.SELL)
+    maker, taker = (human, ours) if we_take else (ours, human)
+    itself = Trade(id=1, market=ROGER, ticks=5000, lots=100, maker=maker, taker=taker, time=NOW)
+    hear(each, ours, itself)
+    booked = msgspec.structs.replace(fill(ours, 1, fee="0.9"), fee_final=final)
+    moved = {"ROGER": -itself.fee(ours)[1], "BTC": -itself.fee(human)[1]}
+    each.books(NOW, {booked.key: booked}, moved, (), MARKETS)
+    assert broken(each) == law
+
+
+@pytest.mark.parametrize(
     ("fee", "deposited", "law"),
     [("0.0025", "7", []), ("0.0024", "7", ["books_balance"]), ("0.0025", "8", ["books_balance"])],
 )
