@@ -202,6 +202,10 @@ class Laws:
             order = remembered.get(name)
             if order is None or (not order.venue_ids and order.created != self._intended.get(name)):
                 self.excuse(name, "the journal lost it")
+        for name in list(self.absent):
+            order = remembered.get(name)
+            if order is None or order.state is not OrderState.ABSENT:
+                del self.absent[name]  # the verdict is lost, and the name may be given again
 
     def tell(self, name: str, now: int, text: str) -> None:
         self.stories.setdefault(name, deque(maxlen=STORY_LENGTH)).append(Telling(now, text))

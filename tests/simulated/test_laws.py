@@ -338,6 +338,17 @@ def test_a_journal_that_gave_a_name_to_another_intent_has_lost_the_order() -> No
         assert broken(each) == breaches
 
 
+def test_a_verdict_that_the_journal_lost_binds_nobody() -> None:
+    absent = written(BID, OrderState.ABSENT)
+    for remembered, breaches in (({}, []), ({BID: absent.order}, ["absent"])):
+        each = laws()
+        each.committed([absent], NOW)  # of an intent that never was sent
+        each.lost_memory(remembered)
+        sign(each, BID)
+        hear(each, row(1))
+        assert broken(each) == breaches
+
+
 def test_every_law_has_a_sentence_and_a_breach_is_said_once() -> None:
     each = laws()
     for law in LAWS:
