@@ -5,6 +5,7 @@ proxy may repeat a create. An order ends only when every copy of it has ended an
 venue says was executed. Source: orders.md rules 1-8, 12 and 13; wire reference 5.2 and 5.7.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -13,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from runner.engine.cancels import RETRY_LAST, Cancels
-from runner.engine.copies import Copies
+from runner.engine.copies import Copies, Copy
 from runner.engine.effects import Effects
 from runner.engine.funds import Funds
 from runner.engine.ledger import Ledger
@@ -412,14 +413,19 @@ class Orders:
         return min(later, key=lambda order: (order.state not in _UNBORN, -order.generation), default=None)
 
     def _adopt(self, row: OrderRow, name: str, now: int) -> Adoption | None:
-        """A row with our tag that we hold no order for. One that has ended without a fill needs no owner."""
+        """A row with our tag that we hold no order for. One that ended with no more fills than are booked needs none:
+        it was ours and is forgotten, or nothing came of it.
+        """
         parsed = parse_client_id(name)
         assert parsed is not None
         if parsed.epoch == self._epoch:
             why = "late" if parsed.generation <= self._generations.get(parsed.slot, -1) else "stale_journal"
         else:
             why = "other_instance" if self._of_another(row) else "older_epoch"
-        if row.terminal and not row.executed_lots and why in {"late", "older_epoch"}:
+        past = Counter[int]()  # what earlier orders of this name filled, by venue id: they ended, and are forgotten
+        for fill in self._ledger.order_fills(name):
+            past[fill.order_id] += fill.lots
+        if row.terminal and row.executed_lots <= past[row.id] and why in {"late", "older_epoch"}:
             return None
         if why != "other_instance":
             self._generations[parsed.slot] = max(parsed.generation, self._generations.get(parsed.slot, -1))
@@ -436,11 +442,15 @@ class Orders:
             changed=now,
             event=0,
             sign_before=0,
-            filled_lots=self._ledger.filled_lots(name),
+            filled_lots=past.total(),
+            executed_lots=past.total(),
+            venue_ids=tuple(sorted(past)),
             reason=f"adopted: {why}",
         )
         if why != "other_instance":
             self._store(order)
+            for order_id, lots in past.items():
+                self._copies.add(name, order_id, Copy("" if order_id == row.id else "cancel", lots))
         return Adoption(order, why)
 
     def _of_another(self, row: OrderRow) -> bool:
