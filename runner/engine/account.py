@@ -11,7 +11,7 @@ from runner.engine.ledger import Ledger
 from runner.engine.orders import NONCE_WINDOW, Adoption, Orders
 from runner.engine.watch import Watch
 from runner.model import event as events
-from runner.model.command import ReadOrder
+from runner.model.command import Command, ReadOrder
 from runner.model.exits import Exit
 from runner.model.market import Market
 from runner.model.order import Order, OrderState
@@ -19,6 +19,7 @@ from runner.model.settings import MILLISECOND, SECOND, Settings
 
 FORGET_EVERY = 60 * SECOND
 BALANCES_APART = 2 * SECOND
+UNCONFIRMED_FOR_S = 86_400  # how far back a start asks for fees that no row has told
 
 
 class Trouble(Struct, frozen=True):
@@ -69,7 +70,13 @@ class Account:
             if fill.parent is not None:
                 self.orders.parents[fill.parent] = self.orders.parents.get(fill.parent, 0) + fill.lots
         if restored.fills:
-            self.watch.trades_known_to(max(fill.traded_at for fill in restored.fills))
+            newest = max(fill.traded_at for fill in restored.fills)
+            self.watch.trades_known_to(newest)
+            self.orders.unconfirmed.update(
+                (fill.key, fill)
+                for fill in restored.fills
+                if not fill.fee_final and fill.traded_at >= newest - UNCONFIRMED_FOR_S
+            )
         self.orders.used_slots.update(restored.used_slots)
         self.orders.restore(restored.orders, restored.generations, now, out)
         for order in list(self.orders.unknown()):
@@ -115,7 +122,9 @@ class Account:
                 self.guard.pace.cancel(now)
                 used += 1
         most = free - used - (0 if stopping else self._reserve)
-        requests = self.watch.requests(now, self.orders.reads.due(now), most) if most > 0 else []
+        requests: list[Command] = []
+        if most > 0:
+            requests = self.watch.requests(now, self.orders.reads.due(now), most, self.orders.unconfirmed_since())
         for request in requests:
             if isinstance(request, ReadOrder):
                 self.orders.reads.taken(request.order_id)
@@ -251,7 +260,9 @@ class Account:
         self._answered(what.query, now)
         for row in what.rows:
             self.orders.trade(row, now, out)
-        self.watch.trades_listed(what, now)
+        swept = self.watch.trades_listed(what, now)
+        if swept is not None:
+            self.orders.swept(swept, self.watch.swept_at)
 
     def _balances_read(self, what: events.BalancesRead, now: int, _out: Effects) -> None:
         self._answered(what.query, now)

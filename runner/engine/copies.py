@@ -51,17 +51,16 @@ class Copies:
     def of(self, name: str) -> Mapping[int, Copy]:
         return self._copies.get(name, {})
 
-    def add(self, name: str, order_id: int) -> None:
+    def add(self, name: str, order_id: int, copy: Copy | None = None) -> None:
         self._names[order_id] = name
-        self._copies.setdefault(name, {})[order_id] = Copy()
+        self._copies.setdefault(name, {})[order_id] = copy or Copy()
 
     def add_ended(self, order: Order) -> None:
         """An order that had ended when the journal last knew of it. What each of several copies did is not kept."""
         word = next((word for word, state in ENDED_AS.items() if state is order.state), "")
         for order_id in order.venue_ids:
-            self.add(order.client_id, order_id)
             executed = order.executed_lots if len(order.venue_ids) == 1 else 0
-            self._copies[order.client_id][order_id] = Copy(word, executed)
+            self.add(order.client_id, order_id, Copy(word, executed))
 
     def forget(self, name: str, order_ids: Iterable[int]) -> None:
         self._copies.pop(name, None)

@@ -5,6 +5,7 @@ proxy may repeat a create. An order ends only when every copy of it has ended an
 venue says was executed. Source: orders.md rules 1-8, 12 and 13; wire reference 5.2 and 5.7.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -13,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from runner.engine.cancels import RETRY_LAST, Cancels
-from runner.engine.copies import MISSING, Copies
+from runner.engine.copies import MISSING, Copies, Copy
 from runner.engine.effects import Effects
 from runner.engine.funds import Funds
 from runner.engine.ledger import Ledger
@@ -33,6 +34,7 @@ MARKET_POLL = 3 * SECOND // 2
 SIGN_WITHIN = 5 * SECOND  # from the intent to the signature; after that it is proven not sent
 NONCE_WINDOW = 5 * SECOND  # W of orders.md
 ABSENT_COUNTS = 600 * SECOND
+CONFIRMED_WITHIN = 60 * SECOND
 INSTANCE_ACTIVE = 120 * SECOND  # an order of another journal that moved so shortly before our start has a live owner
 PRIVATE_NEWS_WITHIN = 2 * SECOND  # of a public trade that should have been with us
 FORGET_AFTER = 900 * SECOND  # an ended order; should it turn up later, its name still tells whose it is
@@ -82,7 +84,7 @@ class Orders:
         self._generations: dict[str, int] = {}
         self.strangers = Strangers()
         self._listed: set[int] = set()  # what the newest complete listing showed to be at work
-        self.unconfirmed: dict[tuple[int, int], int] = {}  # fills whose fee no `/market/trades` row told; when booked
+        self.unconfirmed: dict[tuple[int, int], Fill] = {}  # their fee was told by no `/market/trades` row yet
         self.highest_id = 0
         self._tombstones: dict[str, int] = {}  # ended orders that a copy might outlive -> until when they count
         self.parents: dict[str, int] = {}  # lots filled so far
@@ -137,6 +139,7 @@ class Orders:
         self._generations.update(generations)
         for remembered in orders:
             order = remembered
+            self.highest_id = max(self.highest_id, order.id_floor, *order.venue_ids)
             self._store(order)
             filled = self._ledger.filled_lots(order.client_id)
             if filled > order.filled_lots:  # the disk was full between the two: fills are what counts
@@ -300,7 +303,7 @@ class Orders:
         if fill.fee_final:
             self.unconfirmed.pop(fill.key, None)
         else:
-            self.unconfirmed[fill.key] = now
+            self.unconfirmed[fill.key] = fill
         filled = self._ledger.filled_lots(name)
         grown = filled - order.filled_lots
         if not grown:
@@ -345,6 +348,18 @@ class Orders:
                 if venue_id not in seen and not copy.ended and order.changed < asked_at:
                     self.reads.want(venue_id, now)
 
+    def unconfirmed_since(self) -> int | None:
+        """When the oldest of the unconfirmed fills was traded, venue seconds."""
+        return min((fill.traded_at for fill in self.unconfirmed.values()), default=None)
+
+    def swept(self, since: int, asked_at: int) -> None:
+        """All trades since `since` (venue seconds) were listed. Listings may lag, so a fill has a minute to appear;
+        after that no row will come: of a self-trade, only the maker's side is listed.
+        """
+        for key, fill in list(self.unconfirmed.items()):
+            if since <= fill.traded_at and fill.time + CONFIRMED_WITHIN <= asked_at:
+                del self.unconfirmed[key]
+
     def forget(self, now: int) -> None:
         """Drop what ended long ago from memory; the journal keeps it."""
         self._tombstones = {name: until for name, until in self._tombstones.items() if now < until}
@@ -381,24 +396,50 @@ class Orders:
     # Inside -----------------------------------------------------------------------------------------------
 
     def _ours(self, row: OrderRow) -> str | None:
-        if row.client_id is None:
-            return None
-        if row.client_id in self._orders:
-            # A name that was cut short may be the whole name of an earlier order: it has to fit in all that never
-            # changes. What does not fit has no name that could be believed (orders.md 11).
-            return row.client_id if _fits(row, self._orders[row.client_id]) else None
-        parsed = parse_client_id(row.client_id)
-        return row.client_id if parsed is not None and parsed.tag == self._tag else None
+        told = row.client_id
+        parsed = parse_client_id(told) if told is not None else None
+        if told is None or parsed is None or parsed.tag != self._tag:
+            return told if told in self._orders else None
+        longer = self._cut_from(told, parsed.slot, row)
+        if longer is not None:
+            # Which of the two it is, only the whole name proves; one that lives or ended already can have a copy.
+            return None if longer.state in _UNBORN else longer.client_id
+        if told in self._orders:
+            # It has to fit in all that never changes. What does not has no name to be believed (orders.md 11).
+            return told if _fits(row, self._orders[told]) else None
+        return told
+
+    def _cut_from(self, told: str, slot: str, row: OrderRow) -> Order | None:
+        """The order whose name may be cut short to the whole name of an earlier one: `...-1Z` to `...-1`.
+
+        The earlier one had ended before the later was decided, and may be forgotten; a row that came after that
+        is the later one's, or a copy held back beyond all that we assume.
+        """
+        later = [
+            order
+            for order in self._orders.values()
+            if order.slot == slot
+            and order.client_id != told
+            and order.client_id.startswith(told)
+            and row.id > order.id_floor
+            and _fits(row, order)
+        ]
+        return min(later, key=lambda order: (order.state not in _UNBORN, -order.generation), default=None)
 
     def _adopt(self, row: OrderRow, name: str, now: int) -> Adoption | None:
-        """A row with our tag that we hold no order for. One that has ended without a fill needs no owner."""
+        """A row with our tag that we hold no order for. One that ended with no more fills than are booked needs none:
+        it was ours and is forgotten, or nothing came of it.
+        """
         parsed = parse_client_id(name)
         assert parsed is not None
         if parsed.epoch == self._epoch:
             why = "late" if parsed.generation <= self._generations.get(parsed.slot, -1) else "stale_journal"
         else:
             why = "other_instance" if self._of_another(row) else "older_epoch"
-        if row.terminal and not row.executed_lots and why in {"late", "older_epoch"}:
+        past = Counter[int]()  # what earlier orders of this name filled, by venue id: they ended, and are forgotten
+        for fill in self._ledger.order_fills(name):
+            past[fill.order_id] += fill.lots
+        if row.terminal and row.executed_lots <= past[row.id] and why in {"late", "older_epoch"}:
             return None
         if why != "other_instance":
             self._generations[parsed.slot] = max(parsed.generation, self._generations.get(parsed.slot, -1))
@@ -415,11 +456,15 @@ class Orders:
             changed=now,
             event=0,
             sign_before=0,
-            filled_lots=self._ledger.filled_lots(name),
+            filled_lots=past.total(),
+            executed_lots=past.total(),
+            venue_ids=tuple(sorted(past)),
             reason=f"adopted: {why}",
         )
         if why != "other_instance":
             self._store(order)
+            for order_id, lots in past.items():
+                self._copies.add(name, order_id, Copy("" if order_id == row.id else "cancel", lots))
         return Adoption(order, why)
 
     def _of_another(self, row: OrderRow) -> bool:

@@ -103,8 +103,9 @@ class Watch:
         self._listing = _Listing()
         self._balances = _Balances()
         self._trades_page = 1
-        self._trades_from = now // SECOND - OVERLAP_S
         self._newest_trade = now // SECOND
+        self._trades_from = self._newest_trade - OVERLAP_S
+        self._unconfirmed_since: int | None = None
         self._reads: dict[int, int] = {}  # query -> venue id
         self._look_ups: dict[str, _LookUp] = {}
         self._last_query = 0
@@ -149,7 +150,6 @@ class Watch:
     def trades_known_to(self, traded_at: int) -> None:
         """The newest trade already booked, whole venue seconds: sweeps begin a minute before it."""
         self._newest_trade = traded_at
-        self._trades_from = traded_at - OVERLAP_S
 
     def want(self, name: str, at: int) -> None:
         """Ask for `balances`, `at_work` or `trades` no later than `at`."""
@@ -178,8 +178,13 @@ class Watch:
 
     # Asking -----------------------------------------------------------------------------------------------
 
-    def requests(self, now: int, reads: Iterable[int], most: int) -> list[Command]:
-        """Up to `most` requests that are due. `reads`: venue ids of orders to read."""
+    def requests(
+        self, now: int, reads: Iterable[int], most: int, unconfirmed_since: int | None = None
+    ) -> list[Command]:
+        """Up to `most` requests that are due. `reads`: venue ids of orders to read; `unconfirmed_since`: when the
+        oldest fill was traded whose fee no row has told, for a sweep of the trades to reach back to it (rule 15).
+        """
+        self._unconfirmed_since = unconfirmed_since
         commands: list[Command] = []
         busy = set(self._reads.values())
         for order_id in dict.fromkeys(reads):
@@ -208,6 +213,9 @@ class Watch:
         if name == "trades":
             if self._trades_page == 1:
                 chore.began = now
+                self._trades_from = self._newest_trade - OVERLAP_S
+                if self._unconfirmed_since is not None:
+                    self._trades_from = min(self._trades_from, self._unconfirmed_since)
             return ListTrades(query, self._trades_from, self._trades_page)
         if self._listing.stage == 0 and self._listing.page == 1:
             chore.began = now
@@ -244,19 +252,20 @@ class Watch:
         self._done("balances", now)
         return AllBalances(tuple(rows), chore.began)
 
-    def trades_listed(self, what: TradesListed, now: int) -> None:
+    def trades_listed(self, what: TradesListed, now: int) -> int | None:
+        """The venue second since which all trades are known, when this page was the last of a sweep."""
         chore = self._chores["trades"]
         if chore.query != what.query:
-            return
+            return None
         self._newest_trade = max([self._newest_trade, *(row.created_at for row in what.rows)])
         if what.full:
             self._trades_page += 1
             chore.query, chore.due = None, now
-            return
+            return None
         self._trades_page = 1
-        self._trades_from = self._newest_trade - OVERLAP_S
         self.swept_at = chore.began
         self._done("trades", now)
+        return self._trades_from
 
     def orders_listed(self, what: OrdersListed, now: int) -> Listed | None:
         """The whole listing of what is at work when this page was its last."""
@@ -377,13 +386,14 @@ class Watch:
 def _candidate(row: OrderRow, order: Order, known: set[int]) -> bool:
     """A row that could be the order, should the venue have lost or bent the client id.
 
-    One that carries the whole id of another order of ours is that order, unless it is the beginning of this one's:
-    an id cut short can be that of an earlier generation.
+    One that carries its whole id is it, whatever was thought of that row before. One that carries the whole id of
+    another order of ours is that order, unless it is the beginning of this one's: an id cut short can be that of an
+    earlier generation.
     """
     told = row.client_id or ""
     bears_another = told not in ("", order.client_id) and parse_client_id(told) is not None
     cut_short = bears_another and order.client_id.startswith(told)
-    return (
+    return told == order.client_id or (
         (cut_short or (row.id not in known and not bears_another))
         and row.id > order.id_floor
         and row.market == order.market

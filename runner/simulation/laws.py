@@ -28,6 +28,7 @@ ABSENT_COUNTS = 600 * SECOND
 
 CONTESTED = "two instances were at work"
 LATE = "it took longer than D"
+REPEATED = "a proxy repeated it"
 
 LAWS = {
     "name_once": "No client id is sent twice by our doing.",
@@ -99,6 +100,7 @@ class Laws:
         self._live: dict[int, str] = {}
         self._trades: dict[tuple[int, int], Trade] = {}  # of the account, by (trade, order)
         self._parents: dict[str, tuple[str, int]] = {}
+        self._intended: dict[str, int] = {}  # client id -> when the newest intent under it was written down
         self._nameless: set[int] = set()  # came to be while the venue showed no client ids
         self._received: dict[str, Decimal] = {}  # by currency, of our own fills at the venue
         self._finished_at: int | None = None
@@ -194,12 +196,19 @@ class Laws:
             if name not in self._rows:
                 self.excuse(name, "the venue's clock jumped")
 
-    def lost_memory(self, known: Collection[str]) -> None:
-        """The journal is replaced by one that knows less."""
+    def lost_memory(self, remembered: Mapping[str, Order]) -> None:
+        """The journal is replaced by one that knows less, or whose time went on otherwise: between two copies a name
+        can have been given to two intents.
+        """
         self.memory_lost = True
         for name in self.sent:
-            if name not in known:
+            order = remembered.get(name)
+            if order is None or (not order.venue_ids and order.created != self._intended.get(name)):
                 self.excuse(name, "the journal lost it")
+        for name in list(self.absent):
+            order = remembered.get(name)
+            if order is None or order.state is not OrderState.ABSENT:
+                del self.absent[name]  # the verdict is lost, and the name may be given again
 
     def tell(self, name: str, now: int, text: str) -> None:
         self.stories.setdefault(name, deque(maxlen=STORY_LENGTH)).append(Telling(now, text))
@@ -251,7 +260,10 @@ class Laws:
         for currency, change in moved.items():
             expected = sum((t.amount for t in transfers if t.currency == currency), ZERO)
             for fill in fills.values():
-                expected = MONEY.add(expected, _flow(fill, markets[fill.market], currency))
+                flow = _flow(fill, markets[fill.market], currency)
+                if self._fee_untold(fill):
+                    flow = _trade_flow(self._trades[fill.key], fill.order_id, currency)
+                expected = MONEY.add(expected, flow)
             for (trade_id, order_id), trade in self._trades.items():
                 if (trade_id, order_id) not in fills:
                     expected = MONEY.add(expected, _trade_flow(trade, order_id, currency))
@@ -319,6 +331,8 @@ class Laws:
 
     def _order_written(self, order: Order, now: int) -> None:
         self.tell(order.client_id, now, f"journal: {order.state.value} ({order.reason})")
+        if order.state is OrderState.INTENDED:
+            self._intended[order.client_id] = order.created
         if order.state is OrderState.UNKNOWN:
             self.doubted[order.client_id] = "open"
         elif self.doubted.get(order.client_id) == "open":
@@ -332,7 +346,10 @@ class Laws:
     def _fill_written(self, fill: Fill, now: int) -> None:
         self.tell(fill.client_id, now, f"journal: fill {fill.trade_id} of {fill.lots} lots at {fill.ticks}")
         trade = self._trades.get(fill.key)
-        found = None if trade is None else (trade.ticks, trade.lots, self._names.get(fill.order_id))
+        name = self._names.get(fill.order_id)
+        if name is not None and self.excused.get(name) == CONTESTED:
+            name = fill.client_id  # cut short, it is told from no name in our journal, for the other's is a copy of it
+        found = None if trade is None else (trade.ticks, trade.lots, name)
         if found != (fill.ticks, fill.lots, fill.client_id):
             booked = f"trade {fill.trade_id} of order {fill.order_id}: {fill.lots} lots at {fill.ticks}"
             self._broken("fill_once", now, fill.client_id, "a fill is the venue's trade", f"{booked}; venue: {found}")
@@ -366,6 +383,13 @@ class Laws:
         for order_id, other in self._live.items():
             if other != name and other not in self.excused and _slot(other) == slot:
                 self._broken("one_per_slot", now, name, f"one live order in slot {slot}", f"also {order_id} ({other})")
+
+    def _fee_untold(self, fill: Fill) -> bool:
+        """Of a self-trade the venue lists the maker's side only: what the taker's cost, it tells nobody."""
+        trade = self._trades.get(fill.key)
+        if trade is None or fill.fee_final or trade.maker.member != trade.taker.member:
+            return False
+        return trade.taker.id == fill.order_id
 
     def _limits(self, now: int) -> None:
         limits = self._account.limits

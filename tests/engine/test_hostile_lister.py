@@ -227,3 +227,21 @@ def test_an_order_that_never_comes_is_called_absent_when_no_row_could_be_it(
 def test_a_name_cut_short_to_another_of_ours_is_no_proof() -> None:
     cut = row(20_000, START, ORDER.client_id[:-1])
     assert search(Venue([cut]), cycle([3 * SECOND]), cycle([HONEST]), 40) is not OrderState.ABSENT
+
+
+class Mends(Venue):
+    """Shows the whole name from `LAST` on."""
+
+    def __init__(self, whole: OrderRow) -> None:
+        super().__init__([replace(whole, client_id=ORDER.client_id[:-1])])
+        self._whole = whole
+
+    def answer(self, command: Command, lie: Lie, now: int) -> events.What:
+        if now >= LAST:
+            self.rows = [self._whole]
+        return super().answer(command, lie, now)
+
+
+def test_an_order_whose_name_was_cut_short_at_first_is_found_by_its_whole_name() -> None:
+    whole = row(20_000, START, ORDER.client_id)
+    assert search(Mends(whole), cycle([3 * SECOND]), cycle([HONEST]), 40) is OrderState.CANCELLING  # nobody wants it

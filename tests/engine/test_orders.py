@@ -1,5 +1,6 @@
 """The life of orders: what a restart must find again. Single laws; interleavings are the explorer's."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
@@ -11,7 +12,7 @@ from runner.engine.ledger import Ledger
 from runner.engine.orders import ABSENT_COUNTS, NONCE_WINDOW, Orders
 from runner.model.ids import client_id
 from runner.model.market import Market
-from runner.model.order import Order, OrderRow, OrderState, Side
+from runner.model.order import Fill, Order, OrderRow, OrderState, Role, Side, TradeRow
 from runner.model.settings import MILLISECOND, SECOND
 
 NOW = 1_700_000_000 * SECOND
@@ -28,9 +29,12 @@ ROGER = Market(
 )
 
 
-def orders(now: int = NOW) -> Orders:
+def orders(now: int = NOW, fills: Sequence[Fill] = ()) -> Orders:
     markets = {ROGER.symbol: ROGER}
-    return Orders(TAG, EPOCH, SETTLE, markets, Ledger(markets, {}), Funds(), now)
+    ledger = Ledger(markets, {})
+    for fill in fills:
+        ledger.book(fill)
+    return Orders(TAG, EPOCH, SETTLE, markets, ledger, Funds(), now)
 
 
 def order(state: OrderState, **fields: object) -> Order:
@@ -67,6 +71,23 @@ def row(of: Order, order_id: int, state: str, executed: int = 0) -> OrderRow:
     )
 
 
+def fill(of: Order, trade_id: int, order_id: int, lots: int) -> Fill:
+    return Fill(
+        trade_id=trade_id,
+        order_id=order_id,
+        client_id=of.client_id,
+        market=of.market,
+        side=of.side,
+        ticks=4000,
+        lots=lots,
+        role=Role.MAKER,
+        fee=Decimal(0),
+        fee_currency="ROGER",
+        time=NOW,
+        traded_at=NOW // SECOND,
+    )
+
+
 @pytest.mark.parametrize("ids", [(7,), (7, 9)])
 @pytest.mark.parametrize(
     ("state", "word", "executed"),
@@ -82,6 +103,44 @@ def test_an_order_that_ended_before_a_restart_may_be_listed_after_it(
         assert each.row(row(ended, order_id, word, executed), NOW + SECOND, out) is None
     assert each.get(ended.client_id) == ended
     assert out.changes == []
+
+
+@pytest.mark.parametrize("word", ["done", "cancel"])
+def test_a_row_of_an_order_that_ended_long_ago_and_is_forgotten_is_no_late_order(word: str) -> None:
+    """A venue that ignores filters lists it with everything else."""
+    old = order(OrderState.FILLED)
+    each, out = orders(fills=[fill(old, 1, 7, 50), fill(old, 2, 7, 150)]), Effects()
+    each.restore([], {"a": 0}, NOW, out)
+    assert each.row(row(old, 7, word, 200), NOW, out) is None
+    assert each.get(old.client_id) is None
+    assert out.changes == []
+
+
+@pytest.mark.parametrize("executed", [0, 80])
+def test_a_copy_of_a_forgotten_order_ends_with_its_own_fills(executed: int) -> None:
+    old = order(OrderState.FILLED)
+    each, out = orders(fills=[fill(old, 1, 7, 200)]), Effects()
+    each.restore([], {"a": 0}, NOW, out)
+    adoption = each.row(row(old, 9, "wait"), NOW, out)
+    assert adoption is not None
+    assert adoption.why == "late"
+    if executed:
+        match = TradeRow(
+            id=2,
+            market=old.market,
+            ticks=4000,
+            lots=executed,
+            side=old.side,
+            taker_side=old.side.opposite,
+            created_at=NOW // SECOND,
+            order_id=9,
+        )
+        each.trade(match, NOW, out)
+    each.row(row(old, 9, "cancel", executed), NOW, out)
+    ended = each.get(old.client_id)
+    assert ended is not None
+    assert (ended.state, ended.venue_ids) == (OrderState.CANCELLED, (7, 9))
+    assert ended.filled_lots == ended.executed_lots == 200 + executed
 
 
 def test_a_late_page_of_an_order_that_ended_before_a_restart_does_not_revive_it() -> None:
@@ -109,3 +168,68 @@ def test_what_a_late_copy_could_do_outlives_a_restart(state: OrderState, nonce: 
     assert bool(each.may_exist(NOW)) is (until > NOW)
     assert not counts_for or each.may_exist(until - 1)
     assert not each.may_exist(max(until, NOW))
+
+
+EARLIER, LATER = (client_id(TAG, EPOCH, "a", generation) for generation in (1, 36))  # `...-A-1` and `...-A-10`
+GENERATIONS = {"a": 36}
+
+
+def later(state: OrderState, **fields: object) -> Order:
+    return order(state, client_id=LATER, generation=36, id_floor=5, **fields)
+
+
+def cut(order_id: int, state: str = "wait", executed: int = 0) -> OrderRow:
+    """A row of the later order whose name has lost its last character."""
+    return replace(row(later(OrderState.UNKNOWN), order_id, state, executed), client_id=EARLIER)
+
+
+@pytest.mark.parametrize("remembers_earlier", [True, False])
+def test_a_cut_name_that_is_an_earlier_orders_whole_name_gives_it_no_order(*, remembers_earlier: bool) -> None:
+    earlier = order(OrderState.FILLED, client_id=EARLIER, generation=1, venue_ids=(3,))
+    each, out = orders(), Effects()
+    each.restore([*([earlier] if remembers_earlier else []), later(OrderState.UNKNOWN)], GENERATIONS, NOW, out)
+    assert each.row(cut(7), NOW, out) is None
+    assert not each.known(7)
+    each.row(row(later(OrderState.UNKNOWN), 7, "wait"), NOW, out)  # with the whole name it is itself
+    found = each.get(LATER)
+    assert found is not None
+    assert (found.state, found.venue_ids) == (OrderState.OPEN, (7,))
+
+
+@pytest.mark.parametrize("state", [OrderState.OPEN, OrderState.FILLED, OrderState.ABSENT])
+def test_under_a_cut_name_a_copy_of_an_order_that_is_known_is_its_own(state: OrderState) -> None:
+    ids = () if state is OrderState.ABSENT else (7,)
+    each, out = orders(), Effects()
+    each.restore([later(state, venue_ids=ids)], GENERATIONS, NOW, out)
+    assert each.row(cut(8), NOW, out) is None
+    found = each.get(LATER)
+    assert found is not None
+    assert found.venue_ids == (*ids, 8)
+    assert each.cancels
+    assert each.get(EARLIER) is None
+
+
+def test_a_row_from_before_the_later_order_keeps_its_name() -> None:
+    each, out = orders(), Effects()
+    each.restore([later(OrderState.UNKNOWN)], GENERATIONS, NOW, out)
+    adopted = each.row(cut(4), NOW, out)
+    assert adopted is not None
+    assert (adopted.order.client_id, adopted.why) == (EARLIER, "late")
+
+
+def test_names_of_two_slots_are_not_taken_for_each_other() -> None:
+    """`...-A-1` is the whole name of an order in slot `a`, and the beginning of one in slot `a-1`."""
+    one = order(OrderState.UNKNOWN, client_id=EARLIER, generation=1)
+    other = order(OrderState.UNKNOWN, client_id=client_id(TAG, EPOCH, "a-1", 2), slot="a-1", generation=2)
+    each, out = orders(), Effects()
+    each.restore([one, other], {"a": 1, "a-1": 2}, NOW, out)
+    each.row(row(one, 7, "wait"), NOW, out)
+    found = each.get(EARLIER)
+    assert found is not None
+    assert found.venue_ids == (7,)
+
+
+def test_a_restart_remembers_how_high_the_venues_ids_were() -> None:
+    each = orders()
+    each.restore([order(OrderState.FILLED, venue_ids=(7, 9), id_floor=5)], {"a": 0}, NOW, Effects())
+    assert each.highest_id == 9

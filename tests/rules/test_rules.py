@@ -372,6 +372,34 @@ def test_rule_15_a_provisional_fee_gives_way_to_the_told_one() -> None:
     assert desk.engine.account.ledger.fees == {"ROGER": Decimal("0.25")}
 
 
+def test_rule_15_a_sweep_reaches_back_to_a_fee_that_no_row_has_told_but_not_for_ever() -> None:
+    """A GET told of the match, long after it; of a self-trade it is all that ever tells of the taker's side."""
+    desk = Desk()
+    place, traded_at = desk.place(), START // SECOND - 200
+    desk.accept(place, 1)
+    done = row(place.client_id, 1, "done", executed=LOTS, trades=(match(2, 1, created_at=traded_at),))
+    desk.give(OrderRead(0, 1, done))
+    desk.wait(61)
+    assert desk.asked(ListTrades)[-1].time_from == traded_at
+    desk.wait(61)  # a whole sweep, a minute later, did not show it
+    assert desk.asked(ListTrades)[-1].time_from == START // SECOND - 60
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_rule_15_after_a_restart_provisional_fees_are_asked_about_again(*, final: bool) -> None:
+    first = Desk()
+    first.accept(first.place(), 1)
+    first.give(TradeNews(match(1, 1)))
+    (old,) = first.engine.account.ledger.order_fills(name())
+    fills = (
+        msgspec.structs.replace(old, fee_final=final),
+        msgspec.structs.replace(old, trade_id=2, traded_at=old.traded_at + 600, fee_final=True),
+    )
+    ended = msgspec.structs.replace(held(1, OrderState.FILLED), filled_lots=2 * LOTS, executed_lots=2 * LOTS)
+    desk = Desk(restored=Restored(EPOCH, orders=(ended,), generations={"bid": 0}, fills=fills))
+    assert desk.asked(ListTrades)[0].time_from == old.traded_at + (600 - 60 if final else 0)
+
+
 def test_rule_16_the_position_is_own_fills_net_of_fees_and_what_was_there() -> None:
     desk = Desk(initial_position={"ROGER": Decimal(50)})
     desk.accept(desk.place(), 1)

@@ -169,12 +169,40 @@ def test_a_fill_that_the_venue_does_not_know(wrong: dict[str, int]) -> None:
     assert broken(each) == ["fill_once"]
 
 
+def test_the_other_instances_fill_may_be_booked_under_another_name_but_as_it_is() -> None:
+    """What it creates from a copy of our journal, shown under a cut name, bears the name of an order of ours."""
+    for booked, breaches in (({}, []), ({"lots": 99}, ["fill_once"])):
+        each = laws()
+        each.rivals_begin(NOW)
+        each.signed(BID_2, 1, NOW, in_journal=True, gate_open=True, sender="second")
+        hear(each, row(1, BID_2), trade(1, row(1, BID_2)))
+        each.committed([FillBooked(msgspec.structs.replace(fill(row(1), 1), **booked))], NOW)
+        assert broken(each) == breaches
+
+
 def test_a_fill_that_the_journal_does_not_know_is_missed_at_the_end() -> None:
     each = laws()
     sign(each, BID)
     hear(each, row(1), trade(1, row(1)))
     each.books(NOW, {}, {}, (), MARKETS)
     assert broken(each) == ["fill_once"]
+
+
+@pytest.mark.parametrize(
+    ("we_take", "final", "law"),
+    [(True, False, []), (True, True, ["books_balance"]), (False, False, ["books_balance"])],
+)
+def test_only_of_a_self_trades_taker_a_fee_may_stay_untold(*, we_take: bool, final: bool, law: list[str]) -> None:
+    each = laws()
+    sign(each, BID)
+    ours, human = row(5), msgspec.structs.replace(row(1 if we_take else 9, None), side=Side.SELL)
+    maker, taker = (human, ours) if we_take else (ours, human)
+    itself = Trade(id=1, market=ROGER, ticks=5000, lots=100, maker=maker, taker=taker, time=NOW)
+    hear(each, ours, itself)
+    booked = msgspec.structs.replace(fill(ours, 1, fee="0.9"), fee_final=final)
+    moved = {"ROGER": -itself.fee(ours)[1], "BTC": -itself.fee(human)[1]}
+    each.books(NOW, {booked.key: booked}, moved, (), MARKETS)
+    assert broken(each) == law
 
 
 @pytest.mark.parametrize(
@@ -290,10 +318,35 @@ def test_the_other_instances_orders_are_left_alone_unless_its_journal_is_ours() 
 def test_a_lost_journal_excuses_what_it_knew() -> None:
     each = laws()
     sign(each, BID)
-    each.lost_memory(())
+    each.lost_memory({})
     sign(each, BID)
     hear(each, row(1))
     assert broken(each) == []
+
+
+def test_a_journal_that_gave_a_name_to_another_intent_has_lost_the_order() -> None:
+    """Intended in one copy of the journal and never sent; intended again and sent by a run on an older copy."""
+    never_sent, intended = written(BID, OrderState.INTENDED).order, written(BID, OrderState.INTENDED).order
+    never_sent = msgspec.structs.replace(never_sent, created=NOW - 60 * SECOND)
+    for remembered, breaches in ((never_sent, []), (intended, ["absent"])):
+        each = laws()
+        each.committed([OrderChanged(intended)], NOW)
+        sign(each, BID)
+        hear(each, row(1))
+        each.lost_memory({BID: remembered})
+        each.committed([OrderChanged(msgspec.structs.replace(remembered, state=OrderState.ABSENT))], NOW)
+        assert broken(each) == breaches
+
+
+def test_a_verdict_that_the_journal_lost_binds_nobody() -> None:
+    absent = written(BID, OrderState.ABSENT)
+    for remembered, breaches in (({}, []), ({BID: absent.order}, ["absent"])):
+        each = laws()
+        each.committed([absent], NOW)  # of an intent that never was sent
+        each.lost_memory(remembered)
+        sign(each, BID)
+        hear(each, row(1))
+        assert broken(each) == breaches
 
 
 def test_every_law_has_a_sentence_and_a_breach_is_said_once() -> None:

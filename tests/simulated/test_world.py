@@ -6,6 +6,7 @@ from runner.model.order import OrderState
 from runner.model.settings import SECOND, Limits, Settings, TickPolicy
 from runner.run.chaos.ending import conclude
 from runner.run.chaos.world import Faults, World
+from runner.simulation.laws import REPEATED
 from runner.simulation.markets import SANDBOX_BALANCES
 from strategies.pure_market_making import PureMarketMaking
 
@@ -73,3 +74,18 @@ def test_lost_answers_cut_sockets_and_crashes(seed: str) -> None:
     assert each.ambiguous > 0
     assert each.finish is not None
     assert each.finish.exit_code == 0, each.finish
+
+
+def test_a_create_is_excused_when_a_proxy_did_repeat_it_and_no_other_is() -> None:
+    each = world("a proxy")
+    each.switch("act_delay=8s")
+    each.run_for(3)
+    held_up = set(each.laws.sent)
+    each.switch("twice=first,times=1")  # after they were sent, before they are carried out
+    each.run_for(60)
+    assert len(held_up) > 1
+    repeated = {name for name, why in each.laws.excused.items() if why == REPEATED}
+    assert len(repeated) == 1
+    assert repeated <= held_up
+    assert each.laws.extras == 1
+    assert each.laws.violations == []

@@ -5,8 +5,8 @@ reference 1 to 6, 11 and 12. Alone of all the wire this package knows `simulatio
 """
 
 from runner.altmarkets.server.answers import Profile
-from runner.altmarkets.server.gateway import Pending, Reply
+from runner.altmarkets.server.gateway import Call, Pending, Reply
 from runner.altmarkets.server.rango import Session
 from runner.altmarkets.server.server import Server
 
-__all__ = ["Pending", "Profile", "Reply", "Server", "Session"]
+__all__ = ["Call", "Pending", "Profile", "Reply", "Server", "Session"]

@@ -78,6 +78,7 @@ class Gateway:
     """Stands between the clients and the exchange, and draws what befalls each request."""
 
     def __init__(self, exchange: Exchange, carry_out: CarryOut, authorise: Authorise) -> None:
+        self.repeated: list[Call] | None = None  # for a witness: what a proxy sent twice
         self._exchange = exchange
         self._faults = exchange.faults
         self._carry_out = carry_out
@@ -127,6 +128,8 @@ class Gateway:
         kind, now = call.kind, self._exchange.now
         reply = self._carry_out(call, member)
         if twice := self._faults.strikes("twice", now, kind):
+            if self.repeated is not None:
+                self.repeated.append(call)
             second = self._carry_out(call, member)
             reply = second if twice.value == "second" else reply
         if wrong := self._faults.strikes("answer", now, kind):

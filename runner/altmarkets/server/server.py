@@ -35,7 +35,7 @@ class Server:
         self._dialect = Dialect(exchange)
         self._hub = Hub(exchange, self._dialect)
         self._news = News(exchange, self._profile, self._hub)
-        self._gateway = Gateway(exchange, self._carry_out, self._authorise)
+        self.gateway = Gateway(exchange, self._carry_out, self._authorise)
         exchange.show_books()  # so that the first subscriber has a snapshot to begin with
         self._news.spread()
 
@@ -50,7 +50,7 @@ class Server:
             answer = self._reply(control(self.exchange, method, call.headers, body, self.act))
             self._news.spread()
             return answer
-        return self._gateway.take(call)
+        return self.gateway.take(call)
 
     def act(self, chosen: Switch) -> None:
         """Let something go wrong now, or from now on. Raises CannotHappen."""
@@ -120,7 +120,7 @@ class Server:
     def _next_due(self) -> int | None:
         """Of all that the exchange itself knows nothing of."""
         return _earliest(
-            self._news.next_due(), self._hub.next_due(), self._gateway.next_due(), self.exchange.faults.next_due()
+            self._news.next_due(), self._hub.next_due(), self.gateway.next_due(), self.exchange.faults.next_due()
         )
 
     def _do_due(self, now: int) -> None:
@@ -129,7 +129,7 @@ class Server:
                 self.act(chosen)
             except CannotHappen:
                 continue  # planned for a moment at which there was nothing to happen to
-        self._gateway.do_due(now)
+        self.gateway.do_due(now)
         self._news.spread()
         self._hub.do_due(now)
 

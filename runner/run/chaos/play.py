@@ -153,7 +153,7 @@ class _Play:
 
         def replace() -> None:
             world.journal = new()
-            world.laws.lost_memory(world.journal.orders.keys())
+            world.laws.lost_memory(world.journal.orders)
 
         if world.up and world.finish is None:
             world.replaced = replace
@@ -204,14 +204,15 @@ class _Play:
 
     def _stop(self) -> None:
         world = self.world
-        while not world.up:  # it is on its way back from a crash
-            self._until(world.now + 60 * SECOND)
-        if self._second is not None and self._second.finish is None:
-            self._second.stop()
-        world.stop()
-        world.run_for(STOP_S)
-        if world.finish is None:
-            raise AssertionError(f"the stop did not end within {STOP_S:.0f} s")
+        while world.finish is None:  # whoever dies in the middle of its stop is asked again when it is back
+            while not world.up:
+                self._until(world.now + 60 * SECOND)
+            if self._second is not None and self._second.finish is None:
+                self._second.stop()
+            world.stop()
+            world.venue.run_until(world.now + int(STOP_S * SECOND), lambda: world.finish is not None or not world.up)
+            if world.finish is None and world.up:
+                raise AssertionError(f"the stop did not end within {STOP_S:.0f} s")
         self._note_end()
 
     def _tally(self) -> Tally:

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from runner.altmarkets.server import Pending, Reply, Server
+from runner.altmarkets.server import Call, Pending, Reply, Server
 from runner.altmarkets.signing import signed_headers
 from runner.model.settings import MILLISECOND, SECOND
 from runner.simulation.exchange import Exchange
-from runner.simulation.laws import Laws
+from runner.simulation.laws import REPEATED, Laws
 from runner.simulation.records import Order, Trade
 from runner.simulation.sandbox import Sandbox
 
@@ -34,9 +34,11 @@ class Venue:
         self.listeners: list[Callable[[], None]] = []
         self.known: Callable[[], Collection[str]] = tuple  # client ids in the journal of whoever runs here
         self._heard: list[Order | Trade] = []
+        self._repeated: list[Call] = []
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
         grown.exchange.database.overheard = self._heard
+        self.server.gateway.repeated = self._repeated
 
     # Time -------------------------------------------------------------------------------------------------
 
@@ -77,11 +79,19 @@ class Venue:
             listener()
 
     def _witness(self) -> None:
+        for call in self._repeated:
+            self._excuse_repeated(call)
+        self._repeated.clear()
         nameless = self.exchange.faults.holds("client_id", self.now) is not None
         known = self.known()
         for record in self._heard:
             self.laws.heard(record, self.now, known, nameless=nameless)
         self._heard.clear()
+
+    def _excuse_repeated(self, call: Call) -> None:
+        """A second order under the name of a create that a proxy repeated is the proxy's."""
+        if call.kind == "create":
+            self.laws.excuse(msgspec.json.decode(call.body)["client_id"], REPEATED)
 
     # Requests ---------------------------------------------------------------------------------------------
 

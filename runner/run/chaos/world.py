@@ -504,7 +504,9 @@ class World:
 
     def _arrive(self, command: Command, nonce: int, life: int) -> None:
         self._tell(command, "request arrived")
-        self._see_through(command)
+        if isinstance(command, Cancel):
+            bears = self.venue.client_id_of(command.order_id)
+            self.laws.cancelling(command.order_id, bears, self.now, self.who, self.journal.epoch)
         request = request_for(command, self.markets)
         query = "&".join(f"{key}={value}" for key, value in request.query)
         target = REST_BASE + request.path + (f"?{query}" if query else "")
@@ -519,14 +521,6 @@ class World:
             self.venue.at(due, lambda: self._ready(command, pending, nonce, life))
         else:
             self._say(command, reply, nonce, life)
-
-    def _see_through(self, command: Command) -> None:
-        """What the laws have to know of a request that the exchange is about to see."""
-        if isinstance(command, Cancel):
-            bears = self.venue.client_id_of(command.order_id)
-            self.laws.cancelling(command.order_id, bears, self.now, self.who, self.journal.epoch)
-        elif isinstance(command, Place) and self.server.exchange.faults.holds("twice", self.now):
-            self.laws.excuse(command.client_id, "a proxy may repeat it")
 
     def _ready(self, command: Command, pending: Pending, nonce: int, life: int) -> None:
         """The server was held up with a request, and has done it by now or given up."""
