@@ -337,6 +337,8 @@ class Engine:
         for target in proposals:
             if room <= 0:
                 break  # no request left: the next tick states the whole intent again
+            if account.orders.holds(target, now, out):
+                continue
             match gate.judge(target):
                 case Approved() as approved:
                     sign_before = (now + self._offset + SIGN_WITHIN) // MILLISECOND
