@@ -236,6 +236,7 @@ def _settings(file: shape.File, params: Mapping[str, Any]) -> Settings:
         on_stop=file.run.on_stop,
         initial_position=_exact(file.run.initial_position),
         settle=int(file.connector.settle),
+        exclusive=file.connector.exclusive,
     )
 
 

@@ -89,6 +89,13 @@ class ConnectorSection(Struct, frozen=True, kw_only=True):
         Duration,
         Field("The longest an authorised request may take to become an order", min="1s", max="10m"),
     ] = Duration("30s")
+    exclusive: Annotated[
+        bool,
+        Field(
+            "Nobody else trades on this account, by hand or by program: an order that lost its name, and that looks "
+            "like one of ours without an answer, is taken for it"
+        ),
+    ] = False
     rate_limit: Annotated[
         RateLimitSection, Field("Requests that the venue lets us send; a share of them is kept for cancels")
     ] = RateLimitSection()

@@ -8,7 +8,8 @@ from runner.engine.effects import Effects
 from runner.engine.funds import Funds
 from runner.engine.guard import Guard
 from runner.engine.ledger import Ledger
-from runner.engine.orders import NONCE_WINDOW, Adoption, Orders
+from runner.engine.orders import Adoption, Orders
+from runner.engine.tiers import NONCE_WINDOW
 from runner.engine.watch import Watch
 from runner.model import event as events
 from runner.model.command import Command, ReadOrder
@@ -51,6 +52,7 @@ class Account:
             self.funds,
             now,
             take_over=settings.take_over,
+            exclusive=settings.exclusive,
         )
         self.watch = Watch(settings.settle, now)
         self.guard = Guard(settings.limits, self.ledger, restored, now)
@@ -241,11 +243,17 @@ class Account:
         if name is None:
             return
         order = self.orders.get(name)
-        known = {row.id for row in what.rows if self.orders.known(row.id)}
-        absent = order is not None and self.watch.looked_up(what, order, known, now)
-        if absent:
-            self.orders.absent(name, now, out)
-        if order is None or order.state is not OrderState.UNKNOWN or absent:
+        if order is not None and order.state is OrderState.UNKNOWN:
+            candidates = [row for row in what.rows if self.orders.could_be(row, order)]
+            finding = self.watch.looked_up(what, order, candidates, now)
+            if finding is None:
+                return
+            if finding.absent:
+                self.orders.absent(name, now, out)
+            else:
+                self.orders.matched(order, finding.candidates, now, out)
+            order = self.orders.get(name)
+        if order is None or order.state is not OrderState.UNKNOWN:
             self.watch.found(name)
 
     def _order_read(self, what: events.OrderRead, now: int, out: Effects) -> None:

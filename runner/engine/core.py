@@ -379,6 +379,8 @@ class Engine:
         for target in proposals:
             if room <= 0:
                 break  # no request left: the next tick states the whole intent again
+            if account.orders.holds(target, now, out):
+                continue
             verdict = gate.judge(target)
             self.verdicts.append(verdict)
             match verdict:

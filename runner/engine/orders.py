@@ -6,7 +6,7 @@ venue says was executed. Source: orders.md rules 1-8, 12 and 13; wire reference 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -19,8 +19,10 @@ from runner.engine.effects import Effects
 from runner.engine.funds import Funds
 from runner.engine.ledger import Ledger
 from runner.engine.reads import Reads
+from runner.engine.reconcile import Target
 from runner.engine.risk import Approved
 from runner.engine.strangers import Strangers
+from runner.engine.tiers import NONCE_WINDOW, UNBORN, Tier, bent, could_be, fits
 from runner.model.command import Cancel, FillBooked, OrderChanged, Place
 from runner.model.ids import FLATTEN, GENERATION_MAX, client_id, parse_client_id
 from runner.model.market import Market
@@ -32,14 +34,11 @@ STRANGER_GRACE = 2 * SECOND  # how long an answer may take to name an order that
 FILLS_GRACE = SECOND  # how long the stream's own events may take before the order is read
 MARKET_POLL = 3 * SECOND // 2
 SIGN_WITHIN = 5 * SECOND  # from the intent to the signature; after that it is proven not sent
-NONCE_WINDOW = 5 * SECOND  # W of orders.md
 ABSENT_COUNTS = 600 * SECOND
 CONFIRMED_WITHIN = 60 * SECOND
 INSTANCE_ACTIVE = 120 * SECOND  # an order of another journal that moved so shortly before our start has a live owner
 PRIVATE_NEWS_WITHIN = 2 * SECOND  # of a public trade that should have been with us
 FORGET_AFTER = 900 * SECOND  # an ended order; should it turn up later, its name still tells whose it is
-
-_UNBORN = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN})
 
 
 class Adoption(Struct, frozen=True):
@@ -66,6 +65,7 @@ class Orders:
         now: int,
         *,
         take_over: bool = False,
+        exclusive: bool = False,
     ) -> None:
         self._tag = tag
         self._epoch = epoch
@@ -73,6 +73,7 @@ class Orders:
         # From here on an order of another journal is a second instance's. Source: orders.md rule 25.
         self._alone_since = now
         self._take_over = take_over
+        self._exclusive = exclusive  # nobody else trades on the account
         self._markets = markets
         self._ledger = ledger
         self._funds = funds
@@ -83,6 +84,8 @@ class Orders:
         self.cancels = Cancels(self._copies, self.reads)
         self._generations: dict[str, int] = {}
         self.strangers = Strangers()
+        self.tier = Tier()
+        self._suspected: set[tuple[str, int]] = set()  # what was said of rows that may be ours
         self._listed: set[int] = set()  # what the newest complete listing showed to be at work
         self.unconfirmed: dict[tuple[int, int], Fill] = {}  # their fee was told by no `/market/trades` row yet
         self.highest_id = 0
@@ -129,8 +132,15 @@ class Orders:
         """The slot has no name left for another order (orders.md rule 1)."""
         return self._generations.get(slot, -1) >= GENERATION_MAX
 
-    def known(self, order_id: int) -> bool:
-        return self._copies.name_of(order_id) is not None
+    def could_be(self, row: OrderRow, order: Order) -> bool:
+        """Whether a listed row that is not known to be ours may be this order (orders.md rule 11)."""
+        if self._copies.name_of(row.id) is not None:
+            return False
+        return could_be(row, order, self._settle_time, proven=self.tier.proven)
+
+    def holds(self, target: Target, now: int, out: Effects) -> bool:
+        """Whether a proposal has to wait because the venue's names are not proven."""
+        return not self.tier.proven and self.tier.holds(target, self.may_exist(now), out)
 
     # Beginning --------------------------------------------------------------------------------------------
 
@@ -141,6 +151,7 @@ class Orders:
             order = remembered
             self.highest_id = max(self.highest_id, order.id_floor, *order.venue_ids)
             self._store(order)
+            self.highest_id = max(self.highest_id, order.id_floor, *order.venue_ids)
             filled = self._ledger.filled_lots(order.client_id)
             if filled > order.filled_lots:  # the disk was full between the two: fills are what counts
                 order = self._change(order, out, now, filled_lots=filled)
@@ -204,7 +215,7 @@ class Orders:
     def refused(self, name: str, why: str, now: int, out: Effects) -> None:
         """Proven not created: by the venue's word, or because nothing left."""
         order = self._orders[name]
-        if order.state not in _UNBORN:
+        if order.state not in UNBORN:
             return  # a copy of it lives: the refusal speaks only of its own
         self._funds.release(name)
         order = self._change(order, out, now, state=OrderState.REJECTED, reason=why)
@@ -245,6 +256,8 @@ class Orders:
         """
         self.highest_id = max(self.highest_id, row.id)
         name = name or self._copies.name_of(row.id) or self._ours(row)
+        if name is None and not streamed:
+            name = self._buried(row, now, out)
         if name is None:
             if not streamed:
                 self.strangers.disown(row)
@@ -260,6 +273,8 @@ class Orders:
             if adoption is None:
                 self.strangers.disown(row)
                 return None
+        elif row.client_id is not None or not streamed:
+            self._echoed(self._orders[name], row, out)
         ended = self._orders[name].state.terminal
         self._link(row.id, name, now, out)
         self._apply(row, name, now, out)
@@ -362,10 +377,12 @@ class Orders:
 
     def forget(self, now: int) -> None:
         """Drop what ended long ago from memory; the journal keeps it."""
-        self._tombstones = {name: until for name, until in self._tombstones.items() if now < until}
+        self._tombstones = {
+            name: until
+            for name, until in self._tombstones.items()
+            if now < until or self._orders[name].state is OrderState.ABSENT  # recognised for ever
+        }
         for name, order in list(self._orders.items()):
-            if order.state is OrderState.ABSENT:
-                continue  # recognised for ever
             if order.state.terminal and name not in self._tombstones and now - order.changed > FORGET_AFTER:
                 del self._orders[name]
                 self._copies.forget(name, order.venue_ids)
@@ -396,18 +413,23 @@ class Orders:
     # Inside -----------------------------------------------------------------------------------------------
 
     def _ours(self, row: OrderRow) -> str | None:
+        """The name that a row of no known owner bears, if it is one of ours and can be believed (orders.md 11)."""
         told = row.client_id
-        parsed = parse_client_id(told) if told is not None else None
-        if told is None or parsed is None or parsed.tag != self._tag:
-            return told if told in self._orders else None
-        longer = self._cut_from(told, parsed.slot, row)
+        if told is None:
+            return None
+        parsed = parse_client_id(told)
+        ours = parsed is not None and parsed.tag == self._tag
+        longer = self._cut_from(told, parsed.slot, row) if parsed is not None and ours else None
         if longer is not None:
             # Which of the two it is, only the whole name proves; one that lives or ended already can have a copy.
-            return None if longer.state in _UNBORN else longer.client_id
-        if told in self._orders:
-            # It has to fit in all that never changes. What does not has no name to be believed (orders.md 11).
-            return told if _fits(row, self._orders[told]) else None
-        return told
+            return None if longer.state in UNBORN else longer.client_id
+        order = self._orders.get(told)
+        if order is not None and not fits(row, order):
+            return None
+        ended = order is None or order.state.terminal
+        if ended and any(claimant.client_id != told for claimant in self._claimants(row)):
+            return None  # a name that was cut short may be the whole name of an earlier order
+        return told if ours else None
 
     def _cut_from(self, told: str, slot: str, row: OrderRow) -> Order | None:
         """The order whose name may be cut short to the whole name of an earlier one: `...-1Z` to `...-1`.
@@ -422,9 +444,71 @@ class Orders:
             and order.client_id != told
             and order.client_id.startswith(told)
             and row.id > order.id_floor
-            and _fits(row, order)
+            and fits(row, order)
         ]
-        return min(later, key=lambda order: (order.state not in _UNBORN, -order.generation), default=None)
+        return min(later, key=lambda order: (order.state not in UNBORN, -order.generation), default=None)
+
+    def _claimants(self, row: OrderRow) -> list[Order]:
+        """Orders of which no row is known, and which this one may be. One that was called absent is looked for for
+        ever, but where another is in question it is long gone.
+        """
+        unborn = [order for order in self._live.values() if order.state in UNBORN]
+        tombstones = [self._orders[name] for name in self._tombstones if name not in self._live]
+        buried = [order for order in tombstones if not order.venue_ids]
+        in_time = [order for order in unborn + buried if self.could_be(row, order)]
+        if in_time or self.tier.proven:
+            return in_time
+        absent = (order for order in buried if order.state is OrderState.ABSENT)
+        return [order for order in absent if could_be(row, order, self._settle_time, proven=False, late=True)]
+
+    def _buried(self, row: OrderRow, now: int, out: Effects) -> str | None:
+        """A row whose name tells nothing may be of an order that should not exist. Each that it may be counts as long
+        as such rows are seen; on an account that is ours alone it is the only one that it may be.
+        """
+        if not self._tombstones or (row.terminal and not row.executed_lots):
+            return None
+        claimants = self._claimants(row)
+        buried = [order for order in claimants if order.state.terminal]
+        for order in buried:
+            self._tombstones[order.client_id] = max(self._tombstones[order.client_id], now + ABSENT_COUNTS)
+        self._suspect(row, buried, out)
+        sole = self._exclusive and len(buried) == len(claimants) == 1 and bent(row.client_id or "", buried[0].client_id)
+        return buried[0].client_id if sole else None
+
+    def matched(self, order: Order, candidates: Sequence[OrderRow], now: int, out: Effects) -> None:
+        """A complete look-up for an order found no row with its name, but these that it may be (rule 11).
+
+        It counts in full as it is. It is one of them for certain only if it is the only one, which no other order may
+        be, on an account that is ours alone.
+        """
+        for row in candidates:
+            self._suspect(row, [order], out)
+        if not self._exclusive or len(candidates) != 1 or order.state is not OrderState.UNKNOWN:
+            return
+        (row,) = candidates
+        if bent(row.client_id or "", order.client_id) and len(self._claimants(row)) == 1:
+            out.note("order.matched", level="warning", market=row.market, client_id=order.client_id, order_id=row.id)
+            self.row(row, now, out, name=order.client_id)
+
+    def _suspect(self, row: OrderRow, orders: Iterable[Order], out: Effects) -> None:
+        """Say once that a row may be one of our orders."""
+        for order in orders:
+            if (order.client_id, row.id) not in self._suspected:
+                self._suspected.add((order.client_id, row.id))
+                out.note(
+                    "order.candidate",
+                    level="warning",
+                    market=order.market,
+                    client_id=order.client_id,
+                    order_id=row.id,
+                    shown=row.client_id,
+                )
+
+    def _echoed(self, order: Order, row: OrderRow, out: Effects) -> None:
+        """What the venue shows as the name of a row that is known to be of an order of ours."""
+        known = row.id in order.venue_ids or not order.state.terminal
+        if (known or row.client_id != order.client_id) and self.tier.echoed(order, row, out):
+            self.slot_freed = True  # what was held back for want of proof
 
     def _adopt(self, row: OrderRow, name: str, now: int) -> Adoption | None:
         """A row with our tag that we hold no order for. One that ended with no more fills than are booked needs none:
@@ -594,6 +678,8 @@ class Orders:
         state = fields.get("state", order.state)
         if state is not order.state:
             fields["changed"] = now
+            if order.state in UNBORN and state not in UNBORN and self.tier.held:
+                self.slot_freed = True  # of its market and side, for a proposal that waits
         order = msgspec.structs.replace(order, **fields)
         self._store(order)
         # One event can move an order several times; the journal needs only where it ended up.
@@ -612,17 +698,13 @@ class Orders:
             self._live[order.client_id] = order
 
 
-def _fits(row: OrderRow, order: Order) -> bool:
-    return (row.market, row.side, row.ticks, row.origin_lots) == (order.market, order.side, order.ticks, order.lots)
-
-
 def _alive_as(order: Order, row: OrderRow) -> OrderState:
     """Our state while the venue's copy lives; the end is decided by `_settle`."""
-    if row.state == "pending" and order.state in _UNBORN:
+    if row.state == "pending" and order.state in UNBORN:
         return OrderState.ACCEPTED
-    if row.state == "wait" and (order.state in _UNBORN or order.state is OrderState.ACCEPTED):
+    if row.state == "wait" and (order.state in UNBORN or order.state is OrderState.ACCEPTED):
         return OrderState.OPEN
-    if order.state in _UNBORN:
+    if order.state in UNBORN:
         # It ended before we heard of it, or the venue uses a word we do not know: it exists, so it is not unknown.
         return OrderState.ACCEPTED
     return order.state

@@ -9,14 +9,12 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from runner.engine.orders import NONCE_WINDOW
+from runner.engine.tiers import NONCE_WINDOW, Span, span
 from runner.model.command import Command, ListOrders, ListTrades, ReadBalances, ReadOrder
 from runner.model.event import BalancesRead, OrdersListed, TradesListed
-from runner.model.ids import parse_client_id
 from runner.model.order import BalanceRow, Order, OrderRow
 from runner.model.settings import MILLISECOND, SECOND
 
-LOOK_UP_MARGIN = 60 * SECOND
 LOOK_UPS_APART = 5 * SECOND
 OVERLAP_S = 60  # sweeps of trades reach back: rows may be committed late
 POLL_CALM = 60 * SECOND
@@ -57,12 +55,13 @@ class _LookUp(Struct):
 
     name: str
     due: int
-    span: tuple[int, int]
-    windows: list[tuple[int, int]] = []
+    span: Span
+    windows: list[Span] = []
     rounds: int = 0
     query: int | None = None
     began: int = 0
-    evidence: bool = True  # whether this round can count for absence
+    evidence: bool = True  # whether this round shows all that there is
+    candidates: dict[int, OrderRow] = {}  # of this round, by venue id
     late_rounds: int = 0
     lacked: int = 0  # complete rounds, late enough, that found no candidate
     lacked_at: int = 0
@@ -70,6 +69,13 @@ class _LookUp(Struct):
     page: int = 1
     seen: frozenset[int] = frozenset()
     seen_before: frozenset[int] | None = None
+
+
+class Finding(Struct, frozen=True):
+    """What a complete round of look-ups came to: `absent` is proven; `candidates` may be the order that is missed."""
+
+    absent: bool
+    candidates: tuple[OrderRow, ...]
 
 
 class _Balances(Struct):
@@ -160,13 +166,8 @@ class Watch:
         """Search for an order whose create had no answer, until it is found or proven absent."""
         if order.client_id in self._look_ups:
             return
-        signed = order.created if order.nonce is None else order.nonce * MILLISECOND
-        latest = max(order.sign_before * MILLISECOND, signed)
-        span = (
-            (signed - NONCE_WINDOW - LOOK_UP_MARGIN) // SECOND,
-            (latest + NONCE_WINDOW + self._settle + LOOK_UP_MARGIN) // SECOND + 1,
-        )
-        self._look_ups[order.client_id] = _LookUp(order.client_id, now + LOOK_UP_AFTER_S[0] * SECOND, span)
+        due = now + LOOK_UP_AFTER_S[0] * SECOND
+        self._look_ups[order.client_id] = _LookUp(order.client_id, due, span(order, self._settle))
 
     def found(self, name: str) -> None:
         self._look_ups.pop(name, None)
@@ -226,12 +227,13 @@ class Watch:
         if search.whole:
             if search.page == 1:
                 search.began, search.evidence, search.seen = self.venue_clock, True, frozenset()
+                search.candidates = {}
             search.query = self._query()
             return ListOrders(search.query, (), None, None, search.page)
         if not search.windows:
             search.windows = [search.span]
             search.began = self.venue_clock
-            search.evidence = True
+            search.evidence, search.candidates = True, {}
         time_from, time_to = search.windows[-1]
         search.query = self._query()
         return ListOrders(search.query, (), time_from, time_to)
@@ -289,17 +291,14 @@ class Watch:
         self.listed_at = chore.began
         return Listed(tuple(listing.rows), chore.began)
 
-    def looked_up(self, what: OrdersListed, order: Order | None, known: set[int], now: int) -> bool:
-        """One window of a search was answered; True when it proves the order absent (orders.md rule 9).
+    def looked_up(self, what: OrdersListed, order: Order, candidates: Iterable[OrderRow], now: int) -> Finding | None:
+        """One page of a search was answered: what the round came to if it was the last, and the round is complete.
 
-        `order` is the one searched for (see `searching`), `known` the venue ids that belong to other orders.
+        `order` is the one searched for (see `searching`), `candidates` those of the rows that may be it.
         """
-        search = next((search for search in self._look_ups.values() if search.query == what.query), None)
-        if search is None or order is None:
-            return False
+        search = self._look_ups[order.client_id]
         search.query = None
-        if any(_candidate(row, order, known) for row in what.rows):
-            search.evidence = False
+        search.candidates |= {row.id: row for row in candidates}
         if search.whole:
             return self._page_listed(search, what, order, now)
         time_from, time_to = search.windows.pop()
@@ -314,16 +313,16 @@ class Watch:
             else:
                 search.windows += [(time_from, middle), (middle, time_to)]
         search.due = now
-        return not search.windows and self._round_ended(search, order, now)
+        return None if search.windows else self._round_ended(search, order, now)
 
-    def _page_listed(self, search: _LookUp, what: OrdersListed, order: Order, now: int) -> bool:
+    def _page_listed(self, search: _LookUp, what: OrdersListed, order: Order, now: int) -> Finding | None:
         search.seen |= {row.id for row in what.rows}
         if what.full:
             # Its rows are still looked at, but pages in the order of the last change prove nothing: rows move between
             # them, and the same one can be missed twice.
             search.evidence = False
             search.page, search.due = search.page + 1, now
-            return False
+            return None
         search.page = 1
         search.evidence = search.evidence and search.seen == search.seen_before
         search.seen_before = search.seen
@@ -357,9 +356,10 @@ class Watch:
                 search.windows, search.page = [], 1
         return self._reads.pop(query, None)
 
-    def _round_ended(self, search: _LookUp, order: Order, now: int) -> bool:
+    def _round_ended(self, search: _LookUp, order: Order, now: int) -> Finding | None:
+        candidates = tuple(search.candidates.values())
         too_late = order.sign_before * MILLISECOND + NONCE_WINDOW + self._settle  # venue time
-        if not search.evidence or not self.nonce_enforced or search.began < too_late:
+        if candidates or not search.evidence or not self.nonce_enforced or search.began < too_late:
             search.lacked = 0
         elif search.lacked == 0 or now - search.lacked_at >= LOOK_UPS_APART:
             search.lacked += 1
@@ -372,7 +372,7 @@ class Watch:
         elif search.late_rounds < LATE_LOOK_UPS:
             search.late_rounds += 1
             search.due = now + LOOK_UPS_APART
-        return search.lacked >= 2
+        return Finding(search.lacked >= 2, candidates) if search.evidence else None
 
     def _done(self, name: str, now: int) -> None:
         chore = self._chores[name]
@@ -381,23 +381,3 @@ class Watch:
         blind = not self._up or (name == "balances" and not self._balance_stream)
         chore.due = now + (POLL_BLIND if blind else POLL_CALM)
         self._unsynced.discard(name)
-
-
-def _candidate(row: OrderRow, order: Order, known: set[int]) -> bool:
-    """A row that could be the order, should the venue have lost or bent the client id.
-
-    One that carries its whole id is it, whatever was thought of that row before. One that carries the whole id of
-    another order of ours is that order, unless it is the beginning of this one's: an id cut short can be that of an
-    earlier generation.
-    """
-    told = row.client_id or ""
-    bears_another = told not in ("", order.client_id) and parse_client_id(told) is not None
-    cut_short = bears_another and order.client_id.startswith(told)
-    return told == order.client_id or (
-        (cut_short or (row.id not in known and not bears_another))
-        and row.id > order.id_floor
-        and row.market == order.market
-        and row.side is order.side
-        and row.ticks == order.ticks
-        and row.origin_lots == order.lots
-    )

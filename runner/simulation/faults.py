@@ -177,7 +177,7 @@ _CATALOGUE = (
     _lasting("lists_shift", "", "", _nothing, "Rows move while one pages: each page after the first misses a row."),
     _lasting("lists_unfiltered", "", "", _nothing, "Lists of orders and trades ignore every filter but the page."),
     _lasting("client_id", "null|cut|upper|lower", "null", _one_of("null", "cut", "upper", "lower"),
-             "Orders are shown without their client id, or with one that is cut to 20 characters or in another case."),
+             "Orders are shown without their client id, without its last character, or with it in another case."),
     _lasting("numbers", "", "", _nothing, "Decimals are JSON numbers instead of texts, everywhere."),
     _lasting("extra_fields", "", "", _nothing, "Every object carries fields that nobody ever wrote down."),
     # The life of an order; of orders that came in by the API

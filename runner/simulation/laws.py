@@ -76,6 +76,7 @@ class Account(Struct, frozen=True):
     settle: int  # D of orders.md
     limits: Limits
     initial_position: Mapping[str, Decimal]
+    exclusive: bool = False  # declared to be ours alone, whether that is true or not
 
 
 Stated = Callable[[str], int]
@@ -104,6 +105,7 @@ class Laws:
         self._nameless: set[int] = set()  # came to be while the venue showed no client ids
         self._received: dict[str, Decimal] = {}  # by currency, of our own fills at the venue
         self._finished_at: int | None = None
+        self._strangers: dict[int, Row] = {}  # the account's other orders, as they came to be
         self._rivals_since: int | None = None
         self._senders: dict[str, set[str]] = {}  # who sent a name, while there were two
 
@@ -160,6 +162,8 @@ class Laws:
         """A cancel arrived. `client_id` is what the order truly bears, `epoch` that of the sender's journal."""
         name = self._ours(client_id)
         if name is None:
+            if self._taken_for_ours(order_id):
+                return
             self._broken("others", now, client_id, "only our own orders are cancelled", f"a cancel of {order_id}")
             return
         self.tell(name, now, f"cancel of {order_id} arrived")
@@ -176,7 +180,10 @@ class Laws:
                     self._traded(record, order, now)
             return
         name = self._ours(record.client_id)
-        if record.member != self._account.member or name is None:
+        if record.member != self._account.member:
+            return
+        if name is None:
+            self._strangers.setdefault(record.id, record)
             return
         self.tell(name, now, f"venue: order {record.id} is {record.state.value}, executed {record.executed}")
         if record.id not in self._names:
@@ -238,7 +245,7 @@ class Laws:
         if exit_code not in ORDERLY:
             return
         for order_id, name in self._live.items():
-            if order_id not in (left or ()) and name not in self.excused and order_id not in self._nameless:
+            if order_id not in (left or ()) and name not in self.excused:
                 self._broken("clean_exit", now, name, "nothing of ours is ever live again", f"{order_id} is live")
 
     def books(
@@ -253,7 +260,7 @@ class Laws:
         ours = {key for key in self._trades if key[1] in self._names}
         for key in sorted(ours - fills.keys()):
             name = self._names[key[1]]
-            if self.excused.get(name, LATE) == LATE and key[1] not in self._nameless:
+            if self.excused.get(name, LATE) == LATE:
                 self._broken("fill_once", now, name, f"fill {key} is in the journal", "it is not")
         if self.memory_lost:
             return  # what an older journal had booked is known to nobody
@@ -310,6 +317,16 @@ class Laws:
         for name in self._rows:
             self.inside(name, now)
 
+    def _taken_for_ours(self, order_id: int) -> bool:
+        """The account was declared to be ours alone, so a nameless order that is like one of ours may be taken for it
+        (orders.md 11): whoever placed it broke his word.
+        """
+        stranger = self._strangers.get(order_id)
+        if not self._account.exclusive or stranger is None or stranger.client_id is not None:
+            return False
+        ours = (row for rows in self._rows.values() for row in rows.values())
+        return any(_alike(row, stranger) for row in ours)
+
     def _ours(self, client_id: str | None) -> str | None:
         parsed = parse_client_id(client_id) if client_id is not None else None
         return client_id if parsed is not None and parsed.tag == self._account.tag else None
@@ -350,6 +367,8 @@ class Laws:
         if name is not None and self.excused.get(name) == CONTESTED:
             name = fill.client_id  # cut short, it is told from no name in our journal, for the other's is a copy of it
         found = None if trade is None else (trade.ticks, trade.lots, name)
+        if found == (fill.ticks, fill.lots, None) and self._taken_for_ours(fill.order_id):
+            return
         if found != (fill.ticks, fill.lots, fill.client_id):
             booked = f"trade {fill.trade_id} of order {fill.order_id}: {fill.lots} lots at {fill.ticks}"
             self._broken("fill_once", now, fill.client_id, "a fill is the venue's trade", f"{booked}; venue: {found}")
@@ -424,6 +443,10 @@ class Laws:
         assert law in LAWS, law
         if not any(v.law == law and v.order == name for v in self.violations):  # said once
             self.violations.append(Violation(law, now, name, expected, found))
+
+
+def _alike(one: Row, other: Row) -> bool:
+    return (one.market, one.side, one.ticks, one.lots) == (other.market, other.side, other.ticks, other.lots)
 
 
 def _epoch(name: str) -> int:

@@ -236,7 +236,7 @@ async def test_lists_that_shift_and_do_not_filter(venue: Peers) -> None:
     ("how", "shown"),
     [
         ("null", None),
-        ("cut", "Abcdefghijklmnopqrst"),
+        ("cut", "Abcdefghijklmnopqrstuv"),
         ("upper", "ABCDEFGHIJKLMNOPQRSTUVW"),
         ("lower", "abcdefghijklmnopqrstuvw"),
     ],

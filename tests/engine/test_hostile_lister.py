@@ -18,8 +18,8 @@ from runner.engine.core import Engine
 from runner.engine.strategy import Decision, State, Strategy
 from runner.engine.view import View
 from runner.model import event as events
-from runner.model.command import Cancel, Command, ListOrders, ListTrades, OrderChanged, ReadBalances, ReadOrder
-from runner.model.ids import client_id
+from runner.model.command import Cancel, Command, Finish, ListOrders, ListTrades, OrderChanged, ReadBalances, ReadOrder
+from runner.model.ids import client_id, parse_client_id
 from runner.model.market import Market
 from runner.model.order import Order, OrderRow, OrderState, Side
 from runner.model.settings import MILLISECOND, SECOND, Settings
@@ -132,33 +132,55 @@ class Venue:
 
 def search(venue: Venue, waits: Iterator[int], lies: Iterator[Lie], steps: int) -> OrderState:
     """Let the engine look for ORDER; how it ended, or UNKNOWN."""
+    return look(venue, waits, lies, steps).order.state
+
+
+class Looked(Struct, frozen=True):
+    """What ORDER has become, and which of the venue's orders were to be cancelled on the way."""
+
+    order: Order
+    cancelled: frozenset[int]
+
+
+def look(
+    venue: Venue, waits: Iterator[int], lies: Iterator[Lie], steps: int, *, exclusive: bool = False, stop: bool = False
+) -> Looked:
+    """The same, on an account of our own or not, and with a stop when the search has begun."""
     engine = Engine(Idle)
-    number, now, state = 0, START, OrderState.UNKNOWN
+    number, now, state, order = 0, START, OrderState.UNKNOWN, ORDER
 
     def tell(what: events.What) -> None:
-        nonlocal number, state
+        nonlocal number, state, order
         number += 1
         output = engine.handle(events.Event(number, now, what))
         for change in output.changes:
             if isinstance(change, OrderChanged) and change.order.client_id == ORDER.client_id:
-                state = change.order.state
-        asked.extend(output.commands)
+                order = change.order
+                state = order.state
+        cancelled.update(command.order_id for command in output.commands if isinstance(command, Cancel))
+        asked.extend(command for command in output.commands if not isinstance(command, Finish))
 
     asked: list[Command] = []
-    tell(events.Configured(Settings(name="hostile", tag=TAG, markets=(ROGER.symbol,), strategy="idle", settle=D)))
+    cancelled: set[int] = set()
+    settings = Settings(
+        name="hostile", tag=TAG, markets=(ROGER.symbol,), strategy="idle", settle=D, exclusive=exclusive
+    )
+    tell(events.Configured(settings))
     tell(events.Restored(EPOCH, orders=(ORDER,), generations={"bid": GENERATION, "ask": 0}))
     tell(events.MarketsRead((ROGER,)))
     tell(events.NonceWindowProbed(enforced=True))
     tell(events.StreamUp("private", ("order", "trade", "balance")))
+    if stop:
+        tell(events.StopRequested("signal"))
     for _ in range(steps):
         tell(events.Budget(30, now))
-        while asked and state is OrderState.UNKNOWN:
+        while asked and state is OrderState.UNKNOWN and engine.phase != "stopped":
             tell(venue.answer(asked.pop(0), next(lies), now))
-        if state is not OrderState.UNKNOWN:
+        if state is not OrderState.UNKNOWN or engine.phase == "stopped":
             break
         now += next(waits)
         tell(events.Wake())
-    return state
+    return Looked(order, frozenset(cancelled))
 
 
 # Each lie that destroys the evidence is rare enough for a verdict to be reached in most runs.
@@ -245,3 +267,64 @@ class Mends(Venue):
 def test_an_order_whose_name_was_cut_short_at_first_is_found_by_its_whole_name() -> None:
     whole = row(20_000, START, ORDER.client_id)
     assert search(Mends(whole), cycle([3 * SECOND]), cycle([HONEST]), 40) is OrderState.CANCELLING  # nobody wants it
+
+
+bent_echoes = st.sampled_from([None, "", ORDER.client_id[:-1], ORDER.client_id[:-2], ORDER.client_id.lower()])
+
+
+@given(
+    born=st.integers(START, LAST),
+    echo=bent_echoes,
+    others=st.lists(others, max_size=12, unique_by=lambda each: each.id),
+    waits=st.lists(st.integers(SECOND, 7 * SECOND), min_size=1, max_size=6),
+    lies=st.lists(lies, min_size=1, max_size=8),
+    stop=st.booleans(),
+)
+def test_on_a_shared_account_no_row_without_our_name_is_touched(
+    born: int, echo: str | None, others: list[OrderRow], waits: list[int], lies: list[Lie], stop: bool
+) -> None:
+    strangers = [each for each in others if each.client_id is None or parse_client_id(each.client_id) is None]
+    venue = Venue([*strangers, row(20_000, born, echo)])
+    looked = look(venue, cycle(waits), cycle(lies), 40, stop=stop)
+    assert looked.cancelled == frozenset()
+    assert looked.order.venue_ids == ()
+
+
+@given(
+    born=st.integers(START, LAST),
+    echo=bent_echoes,
+    others=st.lists(others, max_size=12, unique_by=lambda each: each.id),
+    waits=st.lists(st.integers(SECOND, 7 * SECOND), min_size=1, max_size=6),
+    lies=st.lists(lies, min_size=1, max_size=8),
+    stop=st.booleans(),
+)
+def test_on_an_account_of_our_own_nothing_is_taken_but_the_order_itself(
+    born: int, echo: str | None, others: list[OrderRow], waits: list[int], lies: list[Lie], stop: bool
+) -> None:
+    different = [replace(each, origin_lots=300, client_id=None) for each in others]
+    looked = look(
+        Venue([*different, row(20_000, born, echo)]), cycle(waits), cycle(lies), 40, exclusive=True, stop=stop
+    )
+    assert looked.order.venue_ids in {(), (20_000,)}
+    assert looked.cancelled <= {20_000}
+
+
+@given(
+    born=st.integers(START, LAST),
+    echo=bent_echoes,
+    others=st.lists(others, max_size=3, unique_by=lambda each: each.id),
+    twin=st.booleans(),
+    waits=st.lists(st.integers(SECOND, 7 * SECOND), min_size=1, max_size=6),
+    lies=st.lists(st.builds(replace, st.just(HONEST), lag=st.integers(0, 4 * SECOND)), min_size=1, max_size=4),
+)
+def test_on_an_account_of_our_own_the_order_is_found_unless_another_could_be_it(
+    born: int, echo: str | None, others: list[OrderRow], twin: bool, waits: list[int], lies: list[Lie]
+) -> None:
+    """The other half. A twin that is there when the order comes leaves the question open."""
+    rows = [replace(each, origin_lots=300, client_id=None) for each in others]
+    rows += [row(19_999, START - SECOND, None)] if twin else []
+    looked = look(Venue([*rows, row(20_000, born, echo)]), cycle(waits), cycle(lies), 100, exclusive=True)
+    if not twin:
+        assert looked.order.venue_ids == (20_000,)
+    elif looked.order.venue_ids:
+        assert born > START, "they were seen together from the first moment"

@@ -189,7 +189,7 @@ def test_a_cut_name_that_is_an_earlier_orders_whole_name_gives_it_no_order(*, re
     each, out = orders(), Effects()
     each.restore([*([earlier] if remembers_earlier else []), later(OrderState.UNKNOWN)], GENERATIONS, NOW, out)
     assert each.row(cut(7), NOW, out) is None
-    assert not each.known(7)
+    assert each._copies.name_of(7) is None
     each.row(row(later(OrderState.UNKNOWN), 7, "wait"), NOW, out)  # with the whole name it is itself
     found = each.get(LATER)
     assert found is not None

@@ -1,6 +1,6 @@
 """What must hold between a journal and the exchange's own rows, whatever has gone wrong on the way."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -45,19 +45,26 @@ class Truth:
                 found[order.id] = (name, order)
         return found
 
-    def fills(self) -> set[tuple[int, int]]:
-        """Trade and order id of each fill of an order of ours."""
+    def fills(self, taken: Collection[int]) -> set[tuple[int, int]]:
+        """Trade and order id of each fill of an order of ours, or that we have `taken` for one."""
         ours = self.ours()
-        return {(trade.id, order.id) for trade, order in self._sides() if order.id in ours}
+        return {(trade.id, order.id) for trade, order in self._sides() if order.id in ours or order.id in taken}
 
-    def foreign_flows(self) -> Iterator[tuple[str, Decimal]]:
-        """Currency and amount of all that moved the account without us: deposits, and orders of its human."""
+    def of_humans(self) -> dict[int, Order]:
+        """Every other order of the account, by id."""
+        ours = self.ours()
+        return {order.id: order for order in self.exchange.database.orders_of(self.member) if order.id not in ours}
+
+    def foreign_flows(self, taken: Collection[int]) -> Iterator[tuple[str, Decimal]]:
+        """Currency and amount of all that moved the account without us: deposits, and orders of its human that are not
+        among those we have `taken` for ours.
+        """
         for transfer in self.exchange.transfers:
             if transfer.member == self.member:
                 yield transfer.currency, transfer.amount
         ours = self.ours()
         for trade, order in self._sides():
-            if order.id not in ours:
+            if order.id not in ours and order.id not in taken:
                 _, fee, currency = trade.fee(order)
                 yield from flows(trade.market, order.side, trade.ticks, trade.lots, fee, currency)
 
@@ -69,10 +76,13 @@ class Truth:
                     yield trade, order
 
 
-def broken(truth: Truth, journal_file: Path, sent: Mapping[str, int], *, quiet: bool) -> list[str]:
+def broken(
+    truth: Truth, journal_file: Path, sent: Mapping[str, int], *, quiet: bool, exclusive: bool = False
+) -> list[str]:
     """Every law that does not hold, in words. `sent`: how often a create left, by client order id.
 
-    `quiet`: the runner says that nothing of ours is left, so the books have to balance as well.
+    `quiet`: the runner says that nothing of ours is left, so the books have to balance as well. `exclusive`: the
+    account was declared to be ours alone, so an order without a name that is like one of ours may be taken for it.
     """
     with Journal.read_only(journal_file) as journal:
         orders = {order.client_id: order for order in journal.orders()}
@@ -80,6 +90,8 @@ def broken(truth: Truth, journal_file: Path, sent: Mapping[str, int], *, quiet: 
     known = {id_ for order in orders.values() for id_ in order.venue_ids}
     wrong = [f"{name} was sent {count} times" for name, count in sent.items() if count != 1]
     wrong += [f"{name} left without an intent in the journal" for name in sent if name not in orders]
+    taken = known & truth.of_humans().keys()
+    wrong += list(_taken(truth, taken, exclusive=exclusive))
     wrong += list(_copies(truth, sent))
     wrong += list(_two_in_a_slot(truth))
     for id_, (name, order) in truth.ours().items():
@@ -97,9 +109,21 @@ def broken(truth: Truth, journal_file: Path, sent: Mapping[str, int], *, quiet: 
             wrong.append(f"order {id_} of somebody else was touched: {now and now.state}")
     if quiet:
         wrong += [f"{name} is {order.state} after exit 0" for name, order in orders.items() if not order.state.terminal]
-        wrong += list(_fills_apart(truth, fills))
-        wrong += list(_balances_apart(truth, fills))
+        wrong += list(_fills_apart(truth, fills, taken))
+        wrong += list(_balances_apart(truth, fills, taken))
     return wrong
+
+
+def _taken(truth: Truth, taken: Collection[int], *, exclusive: bool) -> Iterator[str]:
+    """No human's order is taken for ours, nor cancelled, unless it looks like one where there should be no human."""
+    ours = [order for _, order in truth.ours().values()]
+    for id_, theirs in truth.of_humans().items():
+        like = (theirs.market, theirs.side, theirs.ticks, theirs.lots)
+        twin = any((order.market, order.side, order.ticks, order.lots) == like for order in ours)
+        if id_ in taken and not (exclusive and twin):
+            yield f"order {id_} of a human is taken for ours"
+        elif id_ not in taken and theirs.state is Theirs.CANCEL:
+            yield f"order {id_} of a human was cancelled"
 
 
 def revived(truth: Truth) -> list[str]:
@@ -138,19 +162,19 @@ def _two_in_a_slot(truth: Truth) -> Iterator[str]:
                 yield f"orders {before.id} {name} and {after.id} {other} were alive together"
 
 
-def _fills_apart(truth: Truth, fills: tuple[Fill, ...]) -> Iterator[str]:
+def _fills_apart(truth: Truth, fills: tuple[Fill, ...], taken: Collection[int]) -> Iterator[str]:
     keys = [fill.key for fill in fills]
     if len(keys) != len(set(keys)):
         yield "a fill is in the journal twice"
-    theirs = truth.fills()
+    theirs = truth.fills(taken)
     for key in sorted(theirs ^ set(keys)):
         yield f"fill {key} is only {'at the exchange' if key in theirs else 'in the journal'}"
 
 
-def _balances_apart(truth: Truth, fills: tuple[Fill, ...]) -> Iterator[str]:
+def _balances_apart(truth: Truth, fills: tuple[Fill, ...], taken: Collection[int]) -> Iterator[str]:
     """What was there, moved by our fills and by deposits, is what is there, to the last digit."""
     markets = {market.symbol: market for market in truth.exchange.markets}
-    moved = list(truth.foreign_flows())
+    moved = list(truth.foreign_flows(taken))
     for fill in fills:
         moved += flows(markets[fill.market], fill.side, fill.ticks, fill.lots, fill.fee, fill.fee_currency)
     expected = dict(truth.opening)

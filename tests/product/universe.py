@@ -92,6 +92,8 @@ LASTING = (
     "lists_lag=4s",
     "lists_shift",
     "lists_unfiltered",
+    *(f"client_id={how}" for how in ("null", "cut", "lower")),
+    "human_twin,chance=0.3",
     "numbers",
     "extra_fields",
     "reject,chance=0.4",
@@ -202,7 +204,10 @@ class _Universe:
             "ALTMARKETS_API_KEY": key.access,
             "ALTMARKETS_SECRET_KEY": key.secret,
         }
-        spec = read(STRATEGY, file="universe.yml")
+        # Half of the accounts are declared to be ours alone, whether their human keeps to it or not.
+        self.exclusive = bool(Dice(seed_state("exclusive", seed)).below(2))
+        overrides = [f"connector.exclusive={str(self.exclusive).lower()}"]
+        spec = read(STRATEGY, file="universe.yml", overrides=overrides)
         assert isinstance(spec, RunSpec), spec
         self.spec = spec
         self._plan_faults()
@@ -317,7 +322,8 @@ class _Universe:
         out.violations += [f"exit code {code}" for code in strange]
         if out.exits[-1:] != [0]:
             out.violations.append(f"in fair weather it does not come to exit 0: {out.exits}")
-        out.violations += broken(self.truth, journal, sent, quiet=out.exits[-1:] == [0])
+        quiet = out.exits[-1:] == [0]
+        out.violations += broken(self.truth, journal, sent, quiet=quiet, exclusive=self.exclusive)
         if out.exits[-1:] == [0]:
             # Alone for a day: whatever is still on its way has had its time.
             self.server.advance(self.now + 24 * 3600 * SECOND)

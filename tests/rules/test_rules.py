@@ -55,7 +55,7 @@ from runner.model.event import (
 )
 from runner.model.exits import Exit
 from runner.model.ids import GENERATION_MAX, parse_client_id
-from runner.model.order import BalanceRow, OrderState, Quote, Side
+from runner.model.order import BalanceRow, OrderState, Side
 from runner.model.settings import MILLISECOND, SECOND, Limits
 
 MILLISECONDS = START // MILLISECOND
@@ -185,7 +185,7 @@ def test_rule_07_a_refused_name_counts_until_no_copy_can_come_also_after_a_resta
 
 
 def test_rule_08_an_unknown_order_keeps_its_slot_and_counts_and_is_looked_for() -> None:
-    desk = Desk((BID_QUOTE, Quote("low", Side.BUY, 0.00003, 100)), limits=Limits(max_open_orders=1))
+    desk = Desk((BID_QUOTE, ASK_QUOTE), limits=Limits(max_open_orders=1))
     place = lost(desk)
     desk.wait(20)
     assert desk.asked(Place) == [place]

@@ -25,8 +25,8 @@ BID, BID_2, ASK = (
 KNOWN = (BID, BID_2, ASK)
 
 
-def laws(**limits: object) -> Laws:
-    return Laws(Account("ABCDEF", US, 30 * SECOND, Limits(**limits), {}))  # type: ignore[arg-type]
+def laws(*, exclusive: bool = False, **limits: object) -> Laws:
+    return Laws(Account("ABCDEF", US, 30 * SECOND, Limits(**limits), {}, exclusive))  # type: ignore[arg-type]
 
 
 def row(id_: int, name: str | None = BID, state: Word = Word.WAIT, left: int = 100, after: int = 1) -> Row:
@@ -303,6 +303,24 @@ def test_nobody_elses_order_is_touched(bears: str | None) -> None:
     each = laws()
     each.cancelling(9, bears, NOW, "first", 5)
     assert broken(each) == ["others"]
+
+
+@pytest.mark.parametrize(
+    ("exclusive", "bears", "lots", "law"),
+    [(True, None, 100, []), (False, None, 100, ["others"]), (True, "x", 100, ["others"]), (True, None, 1, ["others"])],
+    ids=["declared", "shared", "named", "another"],
+)
+def test_only_where_the_account_is_declared_to_be_ours_a_nameless_order_like_ours_may_be_taken_for_it(
+    exclusive: bool, bears: str | None, lots: int, law: list[str]
+) -> None:
+    each = laws(exclusive=exclusive)
+    sign(each, BID)
+    theirs = msgspec.structs.replace(row(9, bears), lots=lots)
+    hear(each, row(1), theirs, trade(4, theirs, lots))
+    each.cancelling(9, bears, NOW, "first", 5)
+    assert broken(each) == law
+    each.committed([FillBooked(fill(theirs, 4, lots))], NOW)
+    assert broken(each) == ([*law, "fill_once"] if law else [])
 
 
 def test_the_other_instances_orders_are_left_alone_unless_its_journal_is_ours() -> None:

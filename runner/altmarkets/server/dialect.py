@@ -10,9 +10,6 @@ import msgspec
 
 from runner.simulation.exchange import Exchange
 
-CLIENT_ID_CUT = 20
-"""Length of a client id that was cut."""
-
 _DECIMAL_TEXT = re.compile(r'"(-?[0-9]+\.[0-9]+)"(?!:)')
 _UNKNOWN = {"x_revision": 7, "x_meta": {"tags": ["new", None], "weight": 0.5}}
 
@@ -69,7 +66,7 @@ def _respelt(client_id: str, how: str) -> str | None:
         case "null":
             return None
         case "cut":
-            return client_id[:CLIENT_ID_CUT]
+            return client_id[:-1]
         case "upper":
             return client_id.upper()
     return client_id.lower()

@@ -145,7 +145,14 @@ class World:
 
     def _open(self, grown: Sandbox) -> Venue:
         settings = self.settings
-        account = Account(settings.tag, grown.trader.id, settings.settle, settings.limits, settings.initial_position)
+        account = Account(
+            settings.tag,
+            grown.trader.id,
+            settings.settle,
+            settings.limits,
+            settings.initial_position,
+            settings.exclusive,
+        )
         venue = Venue(grown, START, Laws(account))
         venue.known = lambda: self.journal.orders.keys()
         return venue
