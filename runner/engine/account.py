@@ -61,6 +61,8 @@ class Account:
                 self.orders.parents[fill.parent] = self.orders.parents.get(fill.parent, 0) + fill.lots
         if restored.fills:
             self.watch.trades_known_to(max(fill.traded_at for fill in restored.fills))
+            self.orders.fees.restore(restored.fills, now)
+            self.watch.sweep_from(self.orders.fees.sought_from(now))
         self.orders.used_slots.update(restored.used_slots)
         self.orders.restore(restored.orders, restored.generations, now, out)
         for order in list(self.orders.unknown()):
@@ -225,6 +227,7 @@ class Account:
         for row in what.rows:
             self.orders.trade(row, now, out)
         self.watch.trades_listed(what, now)
+        self.watch.sweep_from(self.orders.fees.sought_from(now))
 
     def _balances_read(self, what: events.BalancesRead, now: int, _out: Effects) -> None:
         self._answered(what.query)

@@ -15,6 +15,7 @@ from msgspec import Struct
 from runner.engine.cancels import RETRY_LAST, Cancels
 from runner.engine.copies import Copies
 from runner.engine.effects import Effects
+from runner.engine.fees import Fees
 from runner.engine.funds import Funds
 from runner.engine.ledger import Ledger
 from runner.engine.reads import Reads
@@ -81,7 +82,7 @@ class Orders:
         self._generations: dict[str, int] = {}
         self.strangers = Strangers()
         self._listed: set[int] = set()  # what the newest complete listing showed to be at work
-        self.unconfirmed: dict[tuple[int, int], int] = {}  # fills whose fee no `/market/trades` row told; when booked
+        self.fees = Fees(ledger)
         self.highest_id = 0
         self._tombstones: dict[str, int] = {}  # ended orders that a copy might outlive -> until when they count
         self.parents: dict[str, int] = {}  # lots filled so far
@@ -279,14 +280,14 @@ class Orders:
                 self.reads.want(row.order_id, now + STRANGER_GRACE)
             return
         order = self._orders[name]
-        fill = self._ledger.book(self._fill(row, order, now))
-        if fill is None:
+        fill = self._fill(row, order, now)
+        known = self._ledger.fill(fill.key)
+        booked = self._ledger.book(fill)
+        if booked is None:
             return
+        fill = booked
         out.changes.append(FillBooked(fill))
-        if fill.fee_final:
-            self.unconfirmed.pop(fill.key, None)
-        else:
-            self.unconfirmed[fill.key] = now
+        self.fees.booked(known, fill, now, out)
         filled = self._ledger.filled_lots(name)
         grown = filled - order.filled_lots
         if not grown:

@@ -143,6 +143,11 @@ class Watch:
         self._newest_trade = traded_at
         self._trades_from = traded_at - OVERLAP_S
 
+    def sweep_from(self, traded_at: int | None) -> None:
+        """Let the next sweep of trades begin no later than this venue second; one that is under way goes on."""
+        if traded_at is not None and self._trades_page == 1 and self._chores["trades"].query is None:
+            self._trades_from = min(self._trades_from, traded_at)
+
     def want(self, name: str, at: int) -> None:
         """Ask for `balances`, `at_work` or `trades` no later than `at`."""
         chore = self._chores[name]

@@ -1,6 +1,7 @@
 """orders.md, rule by rule: each test is named after the rule that it holds the engine to."""
 
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,6 +26,7 @@ from runner.altmarkets.rest import NoResponse, Response, interpret
 from runner.engine.core import SIGN_WITHIN
 from runner.model.command import (
     Cancel,
+    FillBooked,
     Finish,
     LatchSet,
     ListOrders,
@@ -53,7 +55,7 @@ from runner.model.event import (
     Unknown,
 )
 from runner.model.ids import GENERATION_MAX, parse_client_id
-from runner.model.order import BalanceRow, Order, OrderState, Quote, Side
+from runner.model.order import BalanceRow, Fill, Order, OrderState, Quote, Role, Side
 from runner.model.settings import MILLISECOND, SECOND, Limits
 
 MILLISECONDS = START // MILLISECOND
@@ -385,6 +387,82 @@ def test_rule_15_a_provisional_fee_gives_way_to_the_told_one() -> None:
     assert desk.engine.account.ledger.fees == {"ROGER": Decimal("0.1")}
     desk.give(TradeNews(match(1, 1, fee=Decimal("0.25"), fee_currency="ROGER")))
     assert desk.engine.account.ledger.fees == {"ROGER": Decimal("0.25")}
+
+
+def told_fee(desk: Desk, fee: str, **fields: Any) -> None:
+    desk.give(TradesListed(0, (match(1, 1, fee=Decimal(fee), fee_currency="ROGER", **fields),), full=False))
+
+
+def test_rule_15_the_difference_is_noted_once_with_both_fees() -> None:
+    desk = Desk()
+    place = desk.place()
+    desk.accept(place, 1)
+    desk.give(TradeNews(match(1, 1)))
+    told_fee(desk, "0.25")
+    told_fee(desk, "0.25")
+    (note,) = desk.said("fee.corrected")
+    assert (note.market, note.client_id) == (ROGER.symbol, place.client_id)
+    assert note.facts == {"trade": 1, "provisional": "0.1 ROGER", "final": "0.25 ROGER"}
+    (*_, booked) = [c.fill for output in desk.outputs for c in output.changes if isinstance(c, FillBooked)]
+    assert (booked.fee, booked.fee_final) == (Decimal("0.25"), True)
+
+
+def test_rule_15_a_fee_that_is_as_expected_is_no_news() -> None:
+    desk = Desk()
+    desk.accept(desk.place(), 1)
+    desk.give(TradeNews(match(1, 1)))
+    told_fee(desk, "0.10")
+    assert not desk.said("fee.corrected")
+
+
+@pytest.mark.parametrize(("final", "since"), [(False, 5000), (True, 60)])
+def test_rule_15_sweeps_reach_back_to_the_oldest_fee_that_was_not_told(final: bool, since: int) -> None:
+    first, second = (
+        Fill(
+            trade_id=number,
+            order_id=number,
+            client_id=name(generation=number),
+            market=ROGER.symbol,
+            side=Side.BUY,
+            ticks=BID,
+            lots=LOTS,
+            role=Role.MAKER,
+            fee=Decimal("0.1"),
+            fee_currency="ROGER",
+            time=START,
+            traded_at=START // SECOND - 5000 * (number == 1),
+            fee_final=final or number == 2,
+        )
+        for number in (1, 2)
+    )
+    desk = Desk((), restored=Restored(EPOCH, generations={"bid": 2}, fills=(first, second)))
+    assert desk.asked(ListTrades)[0].time_from == START // SECOND - since
+    desk.wait(61)  # asked for again while the venue may still tell it, but not for ever
+    assert desk.asked(ListTrades)[1].time_from == START // SECOND - since
+    desk.wait(600)
+    assert desk.asked(ListTrades)[-1].time_from == START // SECOND - 60
+
+
+def test_rule_15_the_hidden_side_of_a_self_trade_is_not_waited_for() -> None:
+    told = Fill(
+        trade_id=1,
+        order_id=1,
+        client_id=name(),
+        market=ROGER.symbol,
+        side=Side.BUY,
+        ticks=BID,
+        lots=LOTS,
+        role=Role.MAKER,
+        fee=Decimal("0.1"),
+        fee_currency="ROGER",
+        time=START,
+        traded_at=START // SECOND - 5000,
+        fee_final=True,
+    )
+    hidden = msgspec.structs.replace(told, order_id=2, side=Side.SELL, fee_final=False)
+    newest = msgspec.structs.replace(told, trade_id=2, order_id=3, traded_at=START // SECOND)
+    desk = Desk((), restored=Restored(EPOCH, fills=(told, hidden, newest)))
+    assert desk.asked(ListTrades)[0].time_from == START // SECOND - 60
 
 
 def test_rule_16_the_position_is_own_fills_net_of_fees_and_what_was_there() -> None:
