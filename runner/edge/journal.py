@@ -19,14 +19,17 @@ from runner.edge import journal_tables as sql
 from runner.edge.journal_file import (
     SQLITE_ERRORS,
     JournalUnusable,
+    bring_up_to_date,
     check_whole,
     create,
     damaged,
     is_new,
     opening,
+    refuse_older,
     roll_back,
 )
-from runner.model.command import Change, Decided, FillBooked, LatchSet, Note, OrderChanged, StateChanged
+from runner.model.beginning import Beginning
+from runner.model.command import Began, Change, Decided, FillBooked, LatchSet, Note, OrderChanged, StateChanged
 from runner.model.event import Restored
 from runner.model.market import POWERS_OF_TEN, Market
 from runner.model.order import Fill, Order, OrderState
@@ -41,6 +44,7 @@ Facts = Mapping[str, Any]
 
 _ORDER = msgspec.json.Decoder(Order)
 _FILL = msgspec.json.Decoder(Fill)
+_BEGINNING = msgspec.json.Decoder(Beginning)
 _Value = TypeVar("_Value")
 
 
@@ -115,6 +119,7 @@ class Journal:
                 create(path, connection, now, name, tag)
             else:
                 check_whole(path, connection)
+                bring_up_to_date(connection)
             journal = cls(path, connection, now - TOMBSTONE_AGE_MAX)
             if (journal.name, journal.tag) != (name, tag):
                 raise JournalUnusable(
@@ -129,6 +134,7 @@ class Journal:
         with opening(path, read_only=True) as connection:
             if is_new(path, connection):
                 raise JournalUnusable(f"{path} is empty: no run has begun this journal yet")
+            refuse_older(path, connection)
             last_change = connection.execute(sql.LAST_CHANGE).fetchone()[0] or 0
             return cls(path, connection, last_change - TOMBSTONE_AGE_MAX)
 
@@ -151,7 +157,17 @@ class Journal:
                 strategy_state=state and state[0],
                 used_slots=tuple(slot for (slot,) in query(sql.USED_SLOTS)),
                 latches=tuple(name for (name,) in query(sql.LATCHES)),
+                began=self._beginning(query),
             )
+
+    def beginning(self) -> Beginning | None:
+        """What the journal began with; None while that is not known."""
+        with self._reading() as query:
+            return self._beginning(query)
+
+    def _beginning(self, query: "_Execute") -> Beginning | None:
+        row = query(sql.BEGINNING).fetchone()
+        return None if row is None else _BEGINNING.decode(row[0])
 
     def orders(self) -> tuple[Order, ...]:
         """Every order of the journal's life, in the order of their intents."""
@@ -296,6 +312,8 @@ class Journal:
                         execute(sql.PUT_FILL, (fill.trade_id, fill.order_id, _json(fill)))
                     case StateChanged(state=state):
                         execute(sql.PUT_STRATEGY_STATE, (*of_event, state))
+                    case Began(beginning=beginning):
+                        execute(sql.PUT_BEGINNING, (*of_event, _json(beginning)))
                     case Decided(reason=reason):
                         execute(sql.ADD_DECISION, (*of_event, reason))
                     case LatchSet(name=name, client_id=client_id):

@@ -8,7 +8,7 @@ as a person reads them: `sqlite3 journal.sqlite3 'SELECT * FROM order_list'`.
 # ruff: noqa: S608 - every part of every statement is a constant of this module
 
 APPLICATION_ID = 0x414D524A  # "AMRJ", in the header of the file: this is a journal of ours
-SCHEMA_VERSION = 1  # PRAGMA user_version: the shape of what follows
+SCHEMA_VERSION = 2  # PRAGMA user_version: the shape of what follows
 
 CONNECTION = (
     # NORMAL does not wait for the disk at COMMIT, and an order must not leave before its intent is on it.
@@ -33,7 +33,17 @@ _PRICE = _decimal("ticks", "price_scale", "price_precision")
 _QUANTITY = _decimal("lots", "amount_scale", "amount_precision")
 _FILLED = _decimal("filled_lots", "amount_scale", "amount_precision")
 
+_BEGINNING = """
+    CREATE TABLE beginning (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        run INTEGER REFERENCES runs,
+        event INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        value TEXT NOT NULL             -- JSON: how the position was known when the file was new
+    )"""
+
 SCHEMA = (
+    _BEGINNING,
     """
     CREATE TABLE meta (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -171,11 +181,18 @@ SCHEMA = (
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
+MIGRATIONS = {
+    # A file of before has known its past from the first run on.
+    1: (_BEGINNING, """INSERT INTO beginning VALUES (1, NULL, 0, 0, '{"how":"first"}')""", "PRAGMA user_version = 2"),
+}
+"""From a version of the schema to the next one."""
+
 # Reading ------------------------------------------------------------------------------------------------------
 
 IDENTITY = "SELECT name, tag, epoch FROM meta"
 LAST_CHANGE = "SELECT max(changed) FROM orders"
 GENERATIONS = "SELECT slot, generation FROM slots"
+BEGINNING = "SELECT value FROM beginning"
 STRATEGY_STATE = "SELECT value FROM strategy_state"
 MARKET = "SELECT price_precision, amount_precision FROM markets WHERE symbol = ?"
 ALL_ORDERS = "SELECT value FROM orders ORDER BY rowid"
@@ -237,6 +254,8 @@ PUT_STRATEGY_STATE = """
     INSERT INTO strategy_state (id, run, event, time, value) VALUES (1, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET
         run = excluded.run, event = excluded.event, time = excluded.time, value = excluded.value"""
+
+PUT_BEGINNING = "INSERT INTO beginning (id, run, event, time, value) VALUES (1, ?, ?, ?, ?)"
 
 # Latches ------------------------------------------------------------------------------------------------------
 

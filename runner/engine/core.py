@@ -25,7 +25,6 @@ from runner.model import event as events
 from runner.model.command import Decided, Note, Output, StateChanged
 from runner.model.event import Event
 from runner.model.market import Market
-from runner.model.money import ZERO
 from runner.model.order import OrderState
 from runner.model.settings import MILLISECOND, SECOND, Settings
 
@@ -179,8 +178,7 @@ class Engine:
 
     def _feed(self, market: Market) -> Feed:
         account = self.account
-        initial = self.settings.initial_position.get(market.base, ZERO)
-        return Feed(market, account.orders, account.ledger, account.funds, initial)
+        return Feed(market, account.orders, account.ledger, account.funds, account.ledger.initial(market.base))
 
     # What belongs to no part ------------------------------------------------------------------------------
 
@@ -254,7 +252,8 @@ class Engine:
     def _ready(self, now: int) -> bool:
         """The picture is whole: account read since the private stream came up, and a fresh book."""
         account, limits = self.account, self.settings.limits
-        known = account.watch.synced and not account.orders.unheard() and abs(self._offset) <= CLOCK_OFFSET_MAX
+        known = account.watch.synced and account.past.known and not account.orders.unheard()
+        known = known and abs(self._offset) <= CLOCK_OFFSET_MAX
         return known and self.feeds.usable(self.settings.markets[0], now, limits.max_book_age)
 
     def _tick_due(self, now: int) -> bool:

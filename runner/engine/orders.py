@@ -249,6 +249,17 @@ class Orders:
             self.reads.want(row.id, now + FILLS_GRACE)
         return adoption
 
+    def inherit(self, name: str, row: OrderRow, trades: Iterable[TradeRow], now: int, out: Effects) -> Adoption | None:
+        """An executed order of an older journal and its trades: booked as what they are, and no news to anybody."""
+        quiet, news = Effects(), list(self.new_fills)
+        adoption = self.row(row, now, quiet, name=name)
+        if adoption is None or adoption.why != "other_instance":
+            for trade in trades:
+                self.trade(msgspec.structs.replace(trade, order_id=row.id), now, quiet, of_read=True)
+        self.new_fills = news
+        out.changes.extend(quiet.changes)
+        return adoption
+
     def late(self, name: str, now: int, out: Effects) -> None:
         """An order that was proven not to exist does: it goes at once, and somebody has to look (rule 9)."""
         self.want_gone(self._orders[name], "late order", now)

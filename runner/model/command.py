@@ -6,6 +6,7 @@ part of the contract: changes are durable before the first command leaves.
 
 from msgspec import Struct
 
+from runner.model.beginning import Beginning
 from runner.model.order import Fill, Order, Side
 
 # Requests to the venue ------------------------------------------------------------------------------------
@@ -112,7 +113,13 @@ class LatchSet(Struct, frozen=True, tag=True):
     client_id: str
 
 
-Change = OrderChanged | FillBooked | StateChanged | Decided | LatchSet
+class Began(Struct, frozen=True, tag=True):
+    """What was before the journal is known now; written once in a journal's life."""
+
+    beginning: Beginning
+
+
+Change = OrderChanged | FillBooked | StateChanged | Decided | LatchSet | Began
 
 
 class Note(Struct, frozen=True, tag=True):

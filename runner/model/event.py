@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from runner.model.beginning import Beginning
 from runner.model.market import Market
 from runner.model.order import BalanceRow, Fill, Order, OrderRow, Side, TradeRow
 from runner.model.settings import Settings
@@ -35,6 +36,7 @@ class Restored(Struct, frozen=True, tag=True):
     strategy_state: str | None = None  # JSON
     used_slots: tuple[str, ...] = ()  # slots of repeat=False quotes that had a fill
     latches: tuple[str, ...] = ()  # names of those that stand
+    began: Beginning | None = Beginning("first")  # None: a new file, and what was before is to be found out
 
 
 class MarketsRead(Struct, frozen=True, tag=True):

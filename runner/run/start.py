@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import anyio
@@ -46,6 +47,7 @@ from runner.run.ends import (
     EXIT_CREDENTIALS,
     EXIT_UNPROVEN,
     EXIT_UNREACHABLE,
+    EXIT_USAGE,
     CannotRun,
     only_cause,
 )
@@ -69,6 +71,8 @@ class Options(Struct, frozen=True, kw_only=True):
     once: bool = False
     live: bool = False
     take_over: bool = False
+    position: dict[str, Decimal] | None = None
+    """What the strategy holds, where a new journal cannot know it; for the start that begins the journal."""
     settle: bool = False
     """Nothing is placed: look-ups and cancels only, until nothing of ours is unproven."""
     view: View = "none"
@@ -253,7 +257,10 @@ async def _stop_after(run_for: int, sender: MemoryObjectSendStream[Item], clock:
 
 async def _begin_in_time(engine: Engine, sender: MemoryObjectSendStream[Item], clock: Clock) -> None:
     """REST answered, but the streams or the account never came: that is a venue one cannot reach."""
-    await anyio.sleep(BEGIN_WITHIN_S)
+    past, heard = engine.account.past, -1
+    while heard < 0 or not (past.known or past.answers == heard):  # a lost journal's trades may be many
+        heard = past.answers
+        await anyio.sleep(BEGIN_WITHIN_S)
     if engine.phase == "starting":
         reason = f"the venue answers, but its streams and the account were not complete within {BEGIN_WITHIN_S:.0f} s"
         await sender.send(Observed(StopRequested("unreachable", EXIT_UNREACHABLE, reason), clock.now()))
@@ -342,6 +349,12 @@ def _begin_journal(
     """What is remembered; from here on the journal is this run's."""
     try:
         restored = journal.restore()
+        if settings.position is not None and restored.began is not None:
+            raise CannotRun(
+                EXIT_USAGE,
+                f"{journal.path} knows what the strategy holds: leave --position away. It is for the start after a "
+                "journal was lost; see runner status",
+            )
         journal.keep_grids(market for market in known.markets if market.symbol in settings.markets)
         journal.begin_run(run_id, clock.now(), {"version": __version__, "pid": os.getpid(), **facts})
     except (JournalError, JournalUnusable) as error:
@@ -380,7 +393,9 @@ async def _learn(spec: RunSpec, site: Site, rest: Rest, clock: Clock, bucket: Bu
 
 def _settings(spec: RunSpec, options: Options, site: Site) -> Settings:
     tag = account_tag(site.fingerprint, spec.settings.name)
-    return structs.replace(spec.settings, tag=tag, once=options.once, take_over=options.take_over)
+    return structs.replace(
+        spec.settings, tag=tag, once=options.once, take_over=options.take_over, position=options.position
+    )
 
 
 def _run_id(now: int, dice: random.Random) -> str:

@@ -5,7 +5,8 @@ The same rules in fewer words, and a law ties the two together. A copy is an old
 
 from collections.abc import Iterable, Sequence
 
-from runner.model.command import Change, Decided, FillBooked, OrderChanged, StateChanged
+from runner.model.beginning import Beginning
+from runner.model.command import Began, Change, Decided, FillBooked, OrderChanged, StateChanged
 from runner.model.event import Restored
 from runner.model.order import Fill, Order, OrderState
 from runner.model.settings import SECOND
@@ -27,6 +28,7 @@ class Memory:
         self.fills: dict[tuple[int, int], Fill] = {}  # in the order learnt
         self.generations: dict[str, int] = {}
         self.state: str | None = None
+        self.began: Beginning | None = None
         self.commits = 0
 
     @classmethod
@@ -38,6 +40,7 @@ class Memory:
         other = Memory(self.epoch)
         other.orders, other.fills = dict(self.orders), dict(self.fills)
         other.generations, other.state, other.commits = dict(self.generations), self.state, self.commits
+        other.began = self.began
         return other
 
     def commit(self, changes: Sequence[Change]) -> None:
@@ -53,6 +56,8 @@ class Memory:
                     self.fills[fill.key] = fill
                 case StateChanged(state):
                     self.state = state
+                case Began(beginning):
+                    self.began = beginning
                 case Decided():
                     pass  # for the reader of a file
 
@@ -77,6 +82,7 @@ class Memory:
             tuple(self.fills.values()),
             self.state,
             self._used_slots(),
+            began=self.began,
         )
 
     def _used_slots(self) -> tuple[str, ...]:
