@@ -56,7 +56,8 @@ class Account:
         # Questions beside the watch's are numbered downwards: no answer is taken for another's.
         self._queries = count(-1, -1)
         known = self.began is not None
-        self.past = Past(settings.tag, restored.epoch, now, self._queries.__next__, known=known)
+        wait = NONCE_WINDOW + settings.settle
+        self.past = Past(settings.tag, restored.epoch, now, wait, self._queries.__next__, known=known)
         self._stopping = False
         self.trouble: Trouble | None = None
         self.doubt_until = 0  # venue time until which a create of unknown fate could still make a row

@@ -3,7 +3,8 @@
 A new journal is a first start, or the old one was lost. Orders bear our tag and the epoch of the journal that named
 them (orders.md rule 2), so one look at the account's orders tells: whole, by the time of creation, in windows of at
 most a page. An account with less than a thousand orders costs one request; thereafter the answer is in the journal.
-If there are orders of older epochs, their trades are listed from the oldest epoch's minute on and have to come to what
+If there are orders of older epochs, the last ones are looked at again when nothing that was signed before our start
+can still become a row; then their trades are listed from the oldest epoch's minute on and have to come to what
 the venue says was executed; the side of a self-trade that the list hides is in its order's GET. What cannot be put
 together is not guessed: `lacking` says why, and a person has to say what is held. Source: orders.md rules 10 and 16.
 """
@@ -40,7 +41,8 @@ class Inheritance(Struct, frozen=True):
 class Past:
     """One question at a time, until `inheritance` or `lacking` is there. `query` numbers the questions."""
 
-    def __init__(self, tag: str, epoch: int, now: int, query: Callable[[], int], *, known: bool) -> None:
+    def __init__(self, tag: str, epoch: int, now: int, wait: int, query: Callable[[], int], *, known: bool) -> None:
+        """`wait`: how long a create that was signed before `now` may take to become a row, ns."""
         self.known = known
         self.inheritance: Inheritance | None = None
         self.lacking: str | None = None
@@ -50,6 +52,8 @@ class Past:
         self._query: int | None = None
         self._due, self._retry = now, RETRY_FIRST
         self._windows = [(0, now // SECOND + MARGIN_S)]
+        self._settled = now + wait
+        self._recent: tuple[int, int] | None = ((now - wait) // SECOND - MINUTE_S, now // SECOND + MARGIN_S)
         self._filtered = True  # whether the venue minds the times that were asked for
         self._seen: set[int] = set()  # every order of the account
         self._newest = 0
@@ -142,7 +146,9 @@ class Past:
     def _orders_known(self) -> None:
         if self.lacking is not None:
             return
-        if not self._names:
+        if self._names and self._recent is not None:
+            self._windows, self._recent, self._due = [self._recent], None, self._settled
+        elif not self._names:
             self.inheritance = Inheritance((), (), self._nameless)
         elif not self._reaches_back():
             self.lacking = (

@@ -5,14 +5,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from desk import ASK, ASK_QUOTE, BID, BID_QUOTE, EPOCH, LOTS, START, TAG, Desk, match, name, row
+from desk import ASK, ASK_QUOTE, BID, BID_QUOTE, EPOCH, LOTS, START, TAG, D, Desk, W, match, name, row
 
 from runner.engine.past import READS_APART, READS_OF_ONE
 from runner.model.beginning import Beginning
 from runner.model.command import Began, FillBooked, Finish, ListOrders, OrderChanged, Place, ReadOrder
 from runner.model.event import OrderNews, QueryFailed, Restored, StopRequested, TradeNews
 from runner.model.ids import client_id
-from runner.model.order import OrderRow, Side, TradeRow
+from runner.model.order import OrderRow, Quote, Side, TradeRow
 from runner.model.settings import SECOND, Limits
 
 NEW = Restored(EPOCH, began=None)
@@ -52,6 +52,14 @@ HUMANS = row(None, 13, "done", at=(LAST + 3) * 60 * SECOND, executed=LOTS, remai
 OTHER = row("ROTHERS0000X-BID-0", 14, "done", at=(LAST + 3) * 60 * SECOND, executed=LOTS, remaining_lots=0)
 HISTORY = (BOUGHT, SOLD, HUMANS, OTHER)
 TRADES = (of(BOUGHT, 1), of(SOLD, 2, fee="0.000001"), of(HUMANS, 3), of(OTHER, 4))
+
+
+class Lost(Desk):
+    """A new journal where the venue shows `history`; nothing is on its way any more."""
+
+    def __init__(self, history: tuple[OrderRow, ...], quotes: tuple[Quote, ...] = (), **more: Any) -> None:
+        super().__init__(quotes, restored=NEW, history=history, **more)
+        self.wait((W + D) / SECOND + 1)
 
 
 def began(desk: Desk) -> list[Beginning]:
@@ -94,7 +102,7 @@ def test_rule_16_no_tick_before_it_is_known_what_was_before() -> None:
 
 
 def test_rule_16_position_cost_and_profit_are_those_of_the_lost_journals_fills() -> None:
-    desk = Desk((), restored=NEW, history=HISTORY, trades=TRADES)
+    desk = Lost(HISTORY, trades=TRADES)
     account = desk.engine.account
     assert account.ledger.position("ROGER") == Decimal("99.9") - 25
     holding = account.ledger.holding("ROGER-BTC")
@@ -110,7 +118,7 @@ def test_rule_16_position_cost_and_profit_are_those_of_the_lost_journals_fills()
 
 
 def test_rule_16_what_is_rebuilt_is_one_output_and_no_news() -> None:
-    desk = Desk(restored=NEW, history=HISTORY, trades=TRADES)
+    desk = Lost(HISTORY, trades=TRADES)
     (output,) = [each for each in desk.outputs if any(isinstance(c, Began) for c in each.changes)]
     assert sum(isinstance(c, FillBooked) for c in output.changes) == 2
     ends = [c.order.state.value for c in output.changes if isinstance(c, OrderChanged)]
@@ -122,28 +130,28 @@ def test_rule_16_what_is_rebuilt_is_one_output_and_no_news() -> None:
 
 def test_rule_16_limits_bind_the_position_that_was_rebuilt() -> None:
     limits = Limits(max_position={"ROGER": Decimal(170)})
-    desk = Desk((BID_QUOTE, ASK_QUOTE), restored=NEW, history=HISTORY, trades=TRADES, limits=limits)
+    desk = Lost(HISTORY, (BID_QUOTE, ASK_QUOTE), trades=TRADES, limits=limits)
     assert [place.side for place in desk.asked(Place)] == [Side.SELL]
     assert desk.said("order.refused")[0].facts["code"] == "max_position"
 
 
 def test_rule_16_all_orders_are_looked_at_also_beyond_a_page() -> None:
     many = tuple(row(None, 100 + n, "cancel", at=(LAST - 500 + n) * 60 * SECOND) for n in range(40))
-    desk = Desk((), restored=NEW, history=(*HISTORY, *many), trades=TRADES, page=7)
+    desk = Lost((*HISTORY, *many), trades=TRADES, page=7)
     assert len(looks_back(desk)) > 5
     assert desk.engine.account.ledger.position("ROGER") == Decimal("74.9")
 
 
 def test_rule_16_the_hidden_side_of_a_self_trade_is_read_from_its_order() -> None:
     sold = msgspec.structs.replace(SOLD, trades=(of(SOLD, 1, fee=None),))
-    desk = Desk((), restored=NEW, history=(BOUGHT, sold), trades=(of(BOUGHT, 1),))
+    desk = Lost((BOUGHT, sold), trades=(of(BOUGHT, 1),))
     assert [read.order_id for read in desk.asked(ReadOrder)] == [sold.id]
     assert desk.engine.account.ledger.position("ROGER") == Decimal("74.9")
 
 
 def test_rule_16_an_order_that_is_still_at_work_is_taken_up_with_its_fills() -> None:
     live = old(15, "low", state="wait", executed=LOTS // 2, remaining_lots=LOTS // 2)
-    desk = Desk((), restored=NEW, history=(*HISTORY, live), trades=(*TRADES, of(live, 5)), at_work=(live,))
+    desk = Lost((*HISTORY, live), trades=(*TRADES, of(live, 5)), at_work=(live,))
     assert live.client_id is not None
     assert desk.engine.account.ledger.position("ROGER") == Decimal("74.9") + Decimal("49.9")
     desk.give(OrderNews(msgspec.structs.replace(live, state="done", executed_lots=LOTS, remaining_lots=0)))
@@ -151,14 +159,26 @@ def test_rule_16_an_order_that_is_still_at_work_is_taken_up_with_its_fills() -> 
     assert desk.order(live.client_id).state.value == "filled"
 
 
+def test_rule_16_what_was_on_its_way_when_the_journal_was_lost_is_waited_for() -> None:
+    desk = Desk(restored=NEW, history=HISTORY, trades=TRADES)
+    desk.wait((W + D) / SECOND - 1)
+    assert desk.engine.ticks == 0
+    late = row(client_id(TAG, LAST, "bid", 1), 21, "done", at=desk.now, executed=LOTS, remaining_lots=0)
+    desk.history, desk.trades = (*HISTORY, late), (*TRADES, of(late, 7))
+    desk.wait(2)
+    assert desk.engine.stop is not None
+    assert desk.engine.stop.exit_code == 8  # whoever let it come may still be there
+    assert not began(desk)
+
+
 def test_rule_16_a_trade_whose_order_is_no_longer_shown_cannot_be_attributed() -> None:
     stray = match(9, 12, created_at=BOUGHT.created_at + 9)
-    desk = Desk(restored=NEW, history=(BOUGHT, HUMANS), trades=(of(BOUGHT, 1), stray))
+    desk = Lost((BOUGHT, HUMANS), trades=(of(BOUGHT, 1), stray))
     assert "order 12" in refused(desk)
 
 
 def test_rule_16_trades_that_do_not_come_to_what_was_executed_are_no_position() -> None:
-    desk = Desk(restored=NEW, history=(msgspec.structs.replace(BOUGHT, trades=()),), trades=(of(BOUGHT, 1, LOTS - 1),))
+    desk = Lost((msgspec.structs.replace(BOUGHT, trades=()),), trades=(of(BOUGHT, 1, LOTS - 1),))
     desk.wait(READS_APART / SECOND * READS_OF_ONE)
     assert len(desk.asked(ReadOrder)) == READS_OF_ONE
     assert "its trades come to 9999" in refused(desk)
@@ -168,7 +188,7 @@ def test_rule_16_trades_that_do_not_come_to_what_was_executed_are_no_position() 
 def test_rule_16_a_history_that_begins_in_the_middle_is_no_history(generation: int, older: bool, known: bool) -> None:
     first = old(11, generation=generation)
     before = (row(None, 2, "cancel", at=(LAST - 5) * 60 * SECOND),) if older else ()
-    desk = Desk(restored=NEW, history=(first, *before), trades=(of(first, 1),))
+    desk = Lost((first, *before), trades=(of(first, 1),))
     if known:
         assert began(desk) == [Beginning("rebuilt")]
     else:
@@ -176,15 +196,15 @@ def test_rule_16_a_history_that_begins_in_the_middle_is_no_history(generation: i
 
 
 def test_rule_16_a_venue_that_minds_no_times_is_believed_only_for_one_page() -> None:
-    class Unfiltered(Desk):
+    class Unfiltered(Lost):
         def _answers(self, command: Any) -> list[Any]:
             if isinstance(command, ListOrders) and command.query < 0:
                 command = msgspec.structs.replace(command, time_from=0, time_to=2**40)
             return super()._answers(command)
 
     future = row(None, 90, "cancel", at=START + 10**6 * SECOND)
-    assert Unfiltered((), restored=NEW, history=(*HISTORY, future), trades=TRADES).engine.account.past.known
-    desk = Unfiltered(restored=NEW, history=(*HISTORY, future), trades=TRADES, page=5)
+    assert Unfiltered((*HISTORY, future), trades=TRADES).engine.account.past.known
+    desk = Unfiltered((*HISTORY, future), trades=TRADES, page=5)
     assert "does not filter" in refused(desk)
 
 
@@ -213,10 +233,10 @@ def test_rule_16_fills_from_before_the_word_are_part_of_it_and_later_ones_count(
 
 def test_rule_16_a_journal_that_was_lost_a_moment_ago_may_have_a_living_owner() -> None:
     recent = msgspec.structs.replace(BOUGHT, updated_at=START // SECOND - 60)
-    desk = Desk(restored=NEW, history=(recent,), trades=(of(recent, 1),))
+    desk = Lost((recent,), trades=(of(recent, 1),))
     assert desk.engine.stop is not None
     assert desk.engine.stop.exit_code == 8
-    taken = Desk((), restored=NEW, history=(recent,), trades=(of(recent, 1),), take_over=True)
+    taken = Lost((recent,), trades=(of(recent, 1),), take_over=True)
     assert began(taken) == [Beginning("rebuilt")]
 
 
