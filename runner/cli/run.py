@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from decimal import Decimal
 
 import anyio
 import click
@@ -14,7 +15,15 @@ from runner.cli.exits import Exit
 from runner.config.spec import RunSpec
 from runner.run.ends import CannotRun
 from runner.run.start import Ended, Options, run
+from runner.run.stated import stated
 from runner.run.terminal import LogLines, View, screen_usable
+
+
+def _amounts(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, Decimal] | None:
+    try:
+        return stated(texts) or None
+    except ValueError as problem:
+        raise click.BadParameter(str(problem)) from problem
 
 
 @click.command(name="run")
@@ -28,6 +37,14 @@ from runner.run.terminal import LogLines, View, screen_usable
     "--take-over", is_flag=True, help="Go on with orders that another journal of this strategy left just now."
 )
 @click.option("--strict", is_flag=True, help="Do not start with a file that `runner check` warns of.")
+@click.option(
+    "--position",
+    "positions",
+    metavar='"1500 ROGER"',
+    multiple=True,
+    callback=_amounts,
+    help="What the strategy holds: said once, after its journal was lost, if the exchange cannot tell. Repeatable.",
+)
 @click.option("--headless", is_flag=True, help="No live view even on a terminal; log lines instead.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout; log in JSON.")
 @click.option("-v", "--verbose", count=True, help="Log more; with --once, log at all.")
@@ -40,6 +57,7 @@ def command(
     live: bool,
     take_over: bool,
     strict: bool,
+    positions: dict[str, Decimal] | None,
     headless: bool,
     as_json: bool,
     verbose: int,
@@ -69,7 +87,9 @@ def command(
         ended = anyio.run(
             run,
             spec,
-            Options(once=once, live=live, take_over=take_over, strict=strict, view=view, ask=prompt()),
+            Options(
+                once=once, live=live, take_over=take_over, strict=strict, position=positions, view=view, ask=prompt()
+            ),
             os.environ,
         )
     except CannotRun as problem:

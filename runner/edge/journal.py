@@ -20,14 +20,18 @@ from runner.edge.journal_file import (
     SQLITE_ERRORS,
     JournalUnusable,
     NoJournal,
+    bring_up_to_date,
     check_whole,
     create,
     damaged,
     is_new,
     opening,
+    refuse_older,
     roll_back,
 )
+from runner.model.beginning import Beginning
 from runner.model.command import (
+    Began,
     Change,
     Decided,
     FillBooked,
@@ -54,6 +58,7 @@ Facts = Mapping[str, Any]
 _ORDER = msgspec.json.Decoder(Order)
 _FILL = msgspec.json.Decoder(Fill)
 _LATCH = msgspec.json.Decoder(Latch)
+_BEGINNING = msgspec.json.Decoder(Beginning)
 _Value = TypeVar("_Value")
 
 
@@ -128,6 +133,7 @@ class Journal:
                 create(path, connection, now, name, tag)
             else:
                 check_whole(path, connection)
+                bring_up_to_date(connection)
             journal = cls(path, connection, now - TOMBSTONE_AGE_MAX)
             journal.check_owner(name, tag)
             return journal
@@ -138,6 +144,7 @@ class Journal:
         with opening(path, read_only=True) as connection:
             if is_new(path, connection):
                 raise NoJournal(f"{path} is empty: no run has begun this journal yet")
+            refuse_older(path, connection)
             last_change = connection.execute(sql.LAST_CHANGE).fetchone()[0] or 0
             return cls(path, connection, last_change - TOMBSTONE_AGE_MAX)
 
@@ -183,7 +190,17 @@ class Journal:
                 latches=_decoded(_LATCH, query(sql.LATCHES)),
                 risk=risk and risk[0],
                 placed=() if placed_since is None else _times(query(sql.PLACED_SINCE, (placed_since,))),
+                began=self._beginning(query),
             )
+
+    def beginning(self) -> Beginning | None:
+        """What the journal began with; None while that is not known."""
+        with self._reading() as query:
+            return self._beginning(query)
+
+    def _beginning(self, query: "_Execute") -> Beginning | None:
+        row = query(sql.BEGINNING).fetchone()
+        return None if row is None else _BEGINNING.decode(row[0])
 
     def orders(self) -> tuple[Order, ...]:
         """Every order of the journal's life, in the order of their intents."""
@@ -322,18 +339,8 @@ class Journal:
                         self._write_order(execute, of_event, order)
                     case FillBooked(fill=fill):
                         execute(sql.PUT_FILL, (fill.trade_id, fill.order_id, _json(fill)))
-                    case StateChanged(state=state):
-                        execute(sql.PUT_STRATEGY_STATE, (*of_event, state))
-                    case Decided(reason=reason):
-                        execute(sql.ADD_DECISION, (*of_event, reason))
-                    case LatchSet(latch=latch):
-                        execute(sql.SET_LATCH, (latch.name, *of_event, _json(latch)))
-                    case LatchLifted(name=name):
-                        execute(sql.LIFT_LATCH, (name,))
-                    case RiskKept(kept=kept):
-                        execute(sql.PUT_RISK, (*of_event, kept))
                     case _:
-                        assert_never(change)
+                        execute(*_row_of(change, of_event))
             for note in entry.notes:
                 if note.level == "debug":
                     continue
@@ -385,6 +392,27 @@ class _Execute(Protocol):
 
 def _decoded(decoder: "msgspec.json.Decoder[_Value]", rows: Iterable[tuple[str]]) -> tuple[_Value, ...]:
     return tuple(decoder.decode(value) for (value,) in rows)
+
+
+def _row_of(
+    change: StateChanged | Began | Decided | LatchSet | LatchLifted | RiskKept, of_event: tuple[int | None, int, int]
+) -> tuple[str, Sequence[Any]]:
+    """The statement and the values that keep a change which is one row."""
+    match change:
+        case StateChanged(state=state):
+            return sql.PUT_STRATEGY_STATE, (*of_event, state)
+        case Began(beginning=beginning):
+            return sql.PUT_BEGINNING, (*of_event, _json(beginning))
+        case Decided(reason=reason):
+            return sql.ADD_DECISION, (*of_event, reason)
+        case LatchSet(latch=latch):
+            return sql.SET_LATCH, (latch.name, *of_event, _json(latch))
+        case LatchLifted(name=name):
+            return sql.LIFT_LATCH, (name,)
+        case RiskKept(kept=kept):
+            return sql.PUT_RISK, (*of_event, kept)
+        case _:
+            assert_never(change)
 
 
 def _times(rows: Iterable[tuple[int]]) -> tuple[int, ...]:

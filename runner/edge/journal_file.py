@@ -49,18 +49,37 @@ def opening(path: Path, *, read_only: bool = False) -> Iterator[sqlite3.Connecti
 def is_new(path: Path, connection: sqlite3.Connection) -> bool:
     """Whether nothing was ever written. Only reads, so that a file of somebody else stays as it is."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version = _version(connection)
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if (application, version, tables) == (0, 0, 0):
         return True
     if application != sql.APPLICATION_ID:
         raise JournalUnusable(f"{path} is a database of another program; it is kept: move it away and start again")
-    if version != sql.SCHEMA_VERSION:
+    if version != sql.SCHEMA_VERSION and version not in sql.MIGRATIONS:
         raise JournalUnusable(
             f"{path} was written by another version of the runner (schema {version}; this one reads "
             f"{sql.SCHEMA_VERSION}); it is kept: use that version, or cancel what is open and move the file away"
         )
     return False
+
+
+def bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Give a file of an older version of this program today's shape, in one transaction for each version between."""
+    while (statements := sql.MIGRATIONS.get(_version(connection))) is not None:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("COMMIT")
+
+
+def refuse_older(path: Path, connection: sqlite3.Connection) -> None:
+    if _version(connection) != sql.SCHEMA_VERSION:
+        raise JournalUnusable(f"{path} is of an older version of the runner; the next run brings it up to date")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def check_whole(path: Path, connection: sqlite3.Connection) -> None:

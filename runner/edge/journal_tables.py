@@ -33,7 +33,35 @@ _PRICE = _decimal("ticks", "price_scale", "price_precision")
 _QUANTITY = _decimal("lots", "amount_scale", "amount_precision")
 _FILLED = _decimal("filled_lots", "amount_scale", "amount_precision")
 
+_BEGINNING = """
+    CREATE TABLE beginning (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        run INTEGER REFERENCES runs,
+        event INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        value TEXT NOT NULL             -- JSON: how the position was known when the file was new
+    )"""
+
+_LATCHES = """
+    CREATE TABLE latches (
+        name TEXT PRIMARY KEY,
+        run INTEGER REFERENCES runs,
+        event INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        value TEXT NOT NULL             -- the latch, JSON: its action and why it was set
+    )"""
+
+_RISK = """
+    CREATE TABLE risk (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        run INTEGER REFERENCES runs,
+        event INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        value TEXT NOT NULL             -- JSON: day's beginning, peak and latest profit; failures in a row
+    )"""
+
 SCHEMA = (
+    _BEGINNING,
     """
     CREATE TABLE meta (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -146,22 +174,8 @@ SCHEMA = (
         time INTEGER NOT NULL,
         value TEXT NOT NULL             -- JSON
     )""",
-    """
-    CREATE TABLE latches (
-        name TEXT PRIMARY KEY,
-        run INTEGER REFERENCES runs,
-        event INTEGER NOT NULL,
-        time INTEGER NOT NULL,
-        value TEXT NOT NULL             -- the latch, JSON: its action and why it was set
-    )""",
-    """
-    CREATE TABLE risk (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        run INTEGER REFERENCES runs,
-        event INTEGER NOT NULL,
-        time INTEGER NOT NULL,
-        value TEXT NOT NULL             -- JSON: day's beginning, peak and latest profit; failures in a row
-    )""",
+    _LATCHES,
+    _RISK,
     f"""
     CREATE VIEW order_list AS SELECT
         client_id, state, market, side, {_PRICE} AS price, {_QUANTITY} AS quantity, {_FILLED} AS filled,
@@ -179,11 +193,31 @@ SCHEMA = (
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
+MIGRATIONS = {
+    # A file of before has known its past from the first run on.
+    1: (
+        _BEGINNING,
+        """INSERT INTO beginning VALUES (1, NULL, 0, 0, '{"how":"first"}')""",
+        _RISK,
+        "ALTER TABLE latches RENAME TO latches_before",
+        _LATCHES,
+        """
+        INSERT INTO latches SELECT name, run, event, time, json_object(
+            'name', name, 'action', 'halt_and_cancel', 'since', time, 'why', 'set by an older version of the runner',
+            'client_id', json_extract(facts, '$.client_id')
+        ) FROM latches_before""",
+        "DROP TABLE latches_before",
+        "PRAGMA user_version = 2",
+    ),
+}
+"""From a version of the schema to the next one."""
+
 # Reading ------------------------------------------------------------------------------------------------------
 
 IDENTITY = "SELECT name, tag, epoch FROM meta"
 LAST_CHANGE = "SELECT max(changed) FROM orders"
 GENERATIONS = "SELECT slot, generation FROM slots"
+BEGINNING = "SELECT value FROM beginning"
 STRATEGY_STATE = "SELECT value FROM strategy_state"
 ALL_ORDERS = "SELECT value FROM orders ORDER BY rowid"
 ALL_FILLS = "SELECT value FROM fills ORDER BY learnt"
@@ -246,6 +280,8 @@ PUT_STRATEGY_STATE = """
     INSERT INTO strategy_state (id, run, event, time, value) VALUES (1, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET
         run = excluded.run, event = excluded.event, time = excluded.time, value = excluded.value"""
+
+PUT_BEGINNING = "INSERT INTO beginning (id, run, event, time, value) VALUES (1, ?, ?, ?, ?)"
 
 # Latches ------------------------------------------------------------------------------------------------------
 

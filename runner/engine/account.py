@@ -1,6 +1,7 @@
 """Our account at the venue: answers and news folded into orders, fills and balances; and what to ask for next."""
 
 from collections.abc import Callable, Iterator
+from itertools import count
 
 from msgspec import Struct
 
@@ -9,12 +10,15 @@ from runner.engine.funds import Funds
 from runner.engine.guard import Guard
 from runner.engine.ledger import Ledger
 from runner.engine.orders import Adoption, Orders
+from runner.engine.past import Inheritance, Past
 from runner.engine.tiers import NONCE_WINDOW
 from runner.engine.watch import Watch
 from runner.model import event as events
-from runner.model.command import Command, ReadOrder
+from runner.model.beginning import Beginning
+from runner.model.command import Began, ReadOrder
 from runner.model.exits import Exit
 from runner.model.market import Market
+from runner.model.money import plain
 from runner.model.order import Order, OrderState
 from runner.model.settings import MILLISECOND, SECOND, Settings
 
@@ -41,7 +45,11 @@ class Account:
     """One strategy's part of an account, and what it must know of the rest."""
 
     def __init__(self, settings: Settings, restored: events.Restored, markets: dict[str, Market], now: int) -> None:
-        self.ledger = Ledger(markets, settings.initial_position)
+        self.began = restored.began
+        if self.began is None and settings.position is not None:
+            self.began = Beginning("stated", settings.position, now // SECOND)
+        stated = self.began if self.began is not None and self.began.how == "stated" else Beginning("first")
+        self.ledger = Ledger(markets, {**settings.initial_position, **stated.position}, since=stated.since)
         self.funds = Funds()
         self.orders = Orders(
             settings.tag,
@@ -57,6 +65,12 @@ class Account:
         self.watch = Watch(settings.settle, now)
         self.guard = Guard(settings.limits, self.ledger, restored, now)
         self.heard_at: int | None = None  # the last sign of life of our own account
+        # Questions beside the watch's are numbered downwards: no answer is taken for another's.
+        self._queries = count(-1, -1)
+        known = self.began is not None
+        wait = NONCE_WINDOW + settings.settle
+        self.past = Past(settings.tag, restored.epoch, now, wait, self._queries.__next__, known=known)
+        self._stopping = False
         self.trouble: Trouble | None = None
         self.doubt_until = 0  # venue time until which a create of unknown fate could still make a row
         self.longest_doubt = NONCE_WINDOW + settings.settle  # W + D of orders.md
@@ -72,13 +86,11 @@ class Account:
             if fill.parent is not None:
                 self.orders.parents[fill.parent] = self.orders.parents.get(fill.parent, 0) + fill.lots
         if restored.fills:
-            newest = max(fill.traded_at for fill in restored.fills)
-            self.watch.trades_known_to(newest)
-            self.orders.unconfirmed.update(
-                (fill.key, fill)
-                for fill in restored.fills
-                if not fill.fee_final and fill.traded_at >= newest - UNCONFIRMED_FOR_S
-            )
+            self.watch.trades_known_to(max(fill.traded_at for fill in restored.fills))
+            self.orders.fees.restore(restored.fills, now)
+            self.watch.sweep_from(self.orders.fees.sought_from(now))
+        if restored.began is None and self.began is not None:
+            out.changes.append(Began(self.began))
         self.orders.used_slots.update(restored.used_slots)
         self.orders.restore(restored.orders, restored.generations, now, out)
         for order in list(self.orders.unknown()):
@@ -88,6 +100,8 @@ class Account:
         """What of the account is not known yet (orders.md rule 24)."""
         for lack in self.watch.lacks:
             yield Missing(Exit.UNREACHABLE, lack)
+        if not self.past.known:
+            yield Missing(Exit.UNPROVEN, "what was before the new journal is being put together")
         for name in self.orders.unheard():
             yield Missing(Exit.UNPROVEN, f"the exchange has not said what became of {name}")
 
@@ -124,9 +138,10 @@ class Account:
                 self.guard.pace.cancel(now)
                 used += 1
         most = free - used - (0 if stopping else self._reserve)
-        requests: list[Command] = []
-        if most > 0:
-            requests = self.watch.requests(now, self.orders.reads.due(now), most, self.orders.unconfirmed_since())
+        requests = self.watch.requests(now, self.orders.reads.due(now), most) if most > 0 else []
+        self._stopping = stopping
+        if not stopping and len(requests) < most and (question := self.past.request(now)) is not None:
+            requests.append(question)
         for request in requests:
             if isinstance(request, ReadOrder):
                 self.orders.reads.taken(request.order_id)
@@ -143,7 +158,8 @@ class Account:
             self.watch.want("balances", self._balances_at)
 
     def next_at(self) -> int | None:
-        return min((at for at in (self.orders.next_at(), self.watch.next_at()) if at is not None), default=None)
+        times = (self.orders.next_at(), self.watch.next_at(), None if self._stopping else self.past.next_at())
+        return min((at for at in times if at is not None), default=None)
 
     # News -------------------------------------------------------------------------------------------------
 
@@ -185,6 +201,37 @@ class Account:
     def _in_trouble(self, exit_code: int, reason: str) -> None:
         if self.trouble is None:
             self.trouble = Trouble(exit_code, reason)
+
+    # Before the journal -----------------------------------------------------------------------------------
+
+    def _past_asked(self, now: int, out: Effects) -> None:
+        """Earlier journals' orders: take them over once they are all known, or end if that cannot be."""
+        if self.past.lacking is not None:
+            self._in_trouble(Exit.UNPROVEN, _to_be_stated(self.past.lacking))
+        elif self.past.inheritance is not None and not self.past.known:
+            self._inherit(self.past.inheritance, now, out)
+
+    def _inherit(self, found: Inheritance, now: int, out: Effects) -> None:
+        for name, row, trades in found.orders:
+            adoption = self.orders.inherit(name, row, trades, now, out)
+            if adoption is not None and adoption.why == "other_instance":
+                self._row_taken(adoption, now, out)
+                return
+        self.past.known = True
+        self.began = Beginning("rebuilt" if found.orders else "first")
+        out.changes.append(Began(self.began))
+        if found.nameless:
+            out.note("past.nameless", orders=found.nameless, held_for="somebody else's")
+        if found.orders:
+            markets = {row.market for _, row, _ in found.orders}
+            out.note(
+                "position.rebuilt",
+                level="warning",
+                journals=len(found.epochs),
+                orders=len(found.orders),
+                fills=sum(len(trades) for _, _, trades in found.orders),
+                **{base: plain(self.ledger.position(base)) for base in sorted({m.split("-")[0] for m in markets})},
+            )
 
     # Answers ----------------------------------------------------------------------------------------------
 
@@ -233,6 +280,9 @@ class Account:
         self._failing.pop(self.watch.asked(query), None)
 
     def _orders_listed(self, what: events.OrdersListed, now: int, out: Effects) -> None:
+        if self.past.orders_listed(what, now):
+            self._past_asked(now, out)
+            return
         self._answered(what.query, now)
         name = self.watch.searching(what.query)
         listed = self.watch.orders_listed(what, now)
@@ -257,6 +307,9 @@ class Account:
             self.watch.found(name)
 
     def _order_read(self, what: events.OrderRead, now: int, out: Effects) -> None:
+        if self.past.order_read(what, now):
+            self._past_asked(now, out)
+            return
         self._answered(what.query, now)
         self.watch.read_answered(what.query)
         if what.row is None:
@@ -265,12 +318,14 @@ class Account:
             self._row_taken(self.orders.read(what.row, now, out), now, out)
 
     def _trades_listed(self, what: events.TradesListed, now: int, out: Effects) -> None:
+        if self.past.trades_listed(what, now):
+            self._past_asked(now, out)
+            return
         self._answered(what.query, now)
         for row in what.rows:
             self.orders.trade(row, now, out)
-        swept = self.watch.trades_listed(what, now)
-        if swept is not None:
-            self.orders.swept(swept, self.watch.swept_at)
+        self.watch.trades_listed(what, now)
+        self.watch.sweep_from(self.orders.fees.sought_from(now))
 
     def _balances_read(self, what: events.BalancesRead, now: int, _out: Effects) -> None:
         self._answered(what.query, now)
@@ -280,7 +335,7 @@ class Account:
 
     def _query_failed(self, what: events.QueryFailed, now: int, out: Effects) -> None:
         self.guard.failed(now, out)
-        asked = self.watch.asked(what.query)
+        asked = "earlier orders" if self.past.failed(what.query, now) else self.watch.asked(what.query)
         order_id = self.watch.failed(what.query, now)
         if self._failing.get(asked) != what.reason:  # said once, and again when it works again or fails otherwise
             self._failing[asked] = what.reason
@@ -289,3 +344,11 @@ class Account:
             self.orders.cancel_unanswered(order_id, now)
         if what.permanent:
             self._in_trouble(Exit.CREDENTIALS, f"the venue refused the credentials: {what.reason}")
+
+
+def _to_be_stated(lacking: str) -> str:
+    return (
+        "the journal is new, and the venue shows orders of an earlier one whose fills cannot be put together: "
+        f'{lacking}. Find out what the strategy holds, and say it once: runner run FILE --position "1500 ROGER", with '
+        "one --position for each currency (a currency that is not named counts as run.initial_position says)"
+    )

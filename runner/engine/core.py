@@ -30,7 +30,6 @@ from runner.model.command import Decided, Note, Output, StateChanged
 from runner.model.event import Event
 from runner.model.exits import Exit
 from runner.model.market import Market
-from runner.model.money import ZERO
 from runner.model.order import OrderState
 from runner.model.settings import MILLISECOND, SECOND, OnBreach, Settings
 
@@ -192,8 +191,7 @@ class Engine:
 
     def _feed(self, market: Market) -> Feed:
         account = self.account
-        initial = self.settings.initial_position.get(market.base, ZERO)
-        return Feed(market, account.orders, account.ledger, account.funds, initial)
+        return Feed(market, account.orders, account.ledger, account.funds, account.ledger.initial(market.base))
 
     # What belongs to no part ------------------------------------------------------------------------------
 

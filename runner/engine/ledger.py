@@ -47,11 +47,16 @@ class Ledger:
 
     `markets` maps symbol -> Market and must name the market of every fill; `initial_position` maps currency -> what
     was held before the first fill. `volume` (base and quote, gross), `fees` and `count` are running totals to read.
+    A fill traded before the venue second `since` is known, and part of the initial position: it moves no number but
+    `count` and the lots of its order.
     """
 
-    def __init__(self, markets: Mapping[str, Market], initial_position: Mapping[str, Decimal]) -> None:
+    def __init__(
+        self, markets: Mapping[str, Market], initial_position: Mapping[str, Decimal], *, since: int = 0
+    ) -> None:
         self._accounts = {symbol: _Account(market) for symbol, market in markets.items()}
         self._initial = dict(initial_position)
+        self._since = since
         self._positions = dict(initial_position)
         self._fills: dict[tuple[int, int], Fill] = {}
         self._orders: dict[str, list[tuple[int, int]]] = {}
@@ -79,10 +84,12 @@ class Ledger:
     def _book_new(self, fill: Fill) -> None:
         account = self._account(fill.market)
         market = account.market
-        account.insert(fill)
         self._fills[fill.key] = fill
         self._orders.setdefault(fill.client_id, []).append(fill.key)
         self._filled_lots[fill.client_id] = self._filled_lots.get(fill.client_id, 0) + fill.lots
+        if fill.traded_at < self._since:
+            return
+        account.insert(fill)
         _add(self.volume, market.base, market.quantity(fill.lots))
         _add(self.volume, market.quote, market.notional(fill.ticks, fill.lots))
         _add(self._positions, market.base, market.quantity(fill.lots * fill.side.sign))
@@ -94,6 +101,8 @@ class Ledger:
             known, fee=final.fee, fee_currency=final.fee_currency, role=final.role, fee_final=True
         )
         self._fills[settled.key] = settled
+        if settled.traded_at < self._since:
+            return settled
         self._account(known.market).replace(settled)
         if (known.fee, known.fee_currency) != (final.fee, final.fee_currency):
             self._book_fee(known.fee_currency, MONEY.minus(known.fee))
@@ -116,6 +125,10 @@ class Ledger:
         """Whether the fill (trade id, order id) is booked."""
         return key in self._fills
 
+    def fill(self, key: tuple[int, int]) -> Fill | None:
+        """The fill (trade id, order id) as it stands in the books."""
+        return self._fills.get(key)
+
     def filled_lots(self, client_id: str) -> int:
         """Sum of the fills under this client order id, over every venue id it stands for."""
         return self._filled_lots.get(client_id, 0)
@@ -123,6 +136,10 @@ class Ledger:
     def order_fills(self, client_id: str) -> Sequence[Fill]:
         """The fills under this client order id, by trade id."""
         return tuple(self._fills[key] for key in sorted(self._orders.get(client_id, ())))
+
+    def initial(self, currency: str) -> Decimal:
+        """What was held before the first fill that counts."""
+        return self._initial.get(currency, ZERO)
 
     def position(self, currency: str) -> Decimal:
         """Own fills of every market net of fees in that currency, plus the initial position (rule 16)."""

@@ -16,6 +16,7 @@ from msgspec import Struct
 from runner.engine.cancels import RETRY_LAST, Cancels
 from runner.engine.copies import MISSING, Copies, Copy
 from runner.engine.effects import Effects
+from runner.engine.fees import Fees
 from runner.engine.funds import Funds
 from runner.engine.ledger import Ledger
 from runner.engine.reads import Reads
@@ -87,7 +88,7 @@ class Orders:
         self.tier = Tier()
         self._suspected: set[tuple[str, int]] = set()  # what was said of rows that may be ours
         self._listed: set[int] = set()  # what the newest complete listing showed to be at work
-        self.unconfirmed: dict[tuple[int, int], Fill] = {}  # their fee was told by no `/market/trades` row yet
+        self.fees = Fees(ledger)
         self.highest_id = 0
         self._tombstones: dict[str, int] = {}  # ended orders that a copy might outlive -> until when they count
         self.parents: dict[str, int] = {}  # lots filled so far
@@ -282,6 +283,17 @@ class Orders:
             self.reads.want(row.id, now + FILLS_GRACE)
         return adoption
 
+    def inherit(self, name: str, row: OrderRow, trades: Iterable[TradeRow], now: int, out: Effects) -> Adoption | None:
+        """An executed order of an older journal and its trades: booked as what they are, and no news to anybody."""
+        quiet, news = Effects(), list(self.new_fills)
+        adoption = self.row(row, now, quiet, name=name)
+        if adoption is None or adoption.why != "other_instance":
+            for trade in trades:
+                self.trade(msgspec.structs.replace(trade, order_id=row.id), now, quiet, of_read=True)
+        self.new_fills = news
+        out.changes.extend(quiet.changes)
+        return adoption
+
     def late(self, name: str, now: int) -> None:
         """An order that should not exist any more does: it goes at once (rule 9)."""
         self.want_gone(self._orders[name], "late order", now)
@@ -311,14 +323,14 @@ class Orders:
                 self.reads.want(row.order_id, now + STRANGER_GRACE)
             return
         order = self._orders[name]
-        fill = self._ledger.book(self._fill(row, order, now))
-        if fill is None:
+        fill = self._fill(row, order, now)
+        known = self._ledger.fill(fill.key)
+        booked = self._ledger.book(fill)
+        if booked is None:
             return
+        fill = booked
         out.changes.append(FillBooked(fill))
-        if fill.fee_final:
-            self.unconfirmed.pop(fill.key, None)
-        else:
-            self.unconfirmed[fill.key] = fill
+        self.fees.booked(known, fill, now, out)
         filled = self._ledger.filled_lots(name)
         grown = filled - order.filled_lots
         if not grown:
@@ -362,18 +374,6 @@ class Orders:
             for venue_id, copy in self._copies.of(name).items():
                 if venue_id not in seen and not copy.ended and order.changed < asked_at:
                     self.reads.want(venue_id, now)
-
-    def unconfirmed_since(self) -> int | None:
-        """When the oldest of the unconfirmed fills was traded, venue seconds."""
-        return min((fill.traded_at for fill in self.unconfirmed.values()), default=None)
-
-    def swept(self, since: int, asked_at: int) -> None:
-        """All trades since `since` (venue seconds) were listed. Listings may lag, so a fill has a minute to appear;
-        after that no row will come: of a self-trade, only the maker's side is listed.
-        """
-        for key, fill in list(self.unconfirmed.items()):
-            if since <= fill.traded_at and fill.time + CONFIRMED_WITHIN <= asked_at:
-                del self.unconfirmed[key]
 
     def forget(self, now: int) -> None:
         """Drop what ended long ago from memory; the journal keeps it."""

@@ -107,7 +107,7 @@ class Stop:
             return
         # Fees are told with the trades alone: a last sweep makes the books of this run final.
         # Orders that are left may trade while we wait, so it has to begin after the last fill, not after the quiet.
-        swept = account.watch.swept_at >= max((fill.time for fill in account.orders.unconfirmed.values()), default=0)
+        swept = account.watch.swept_at >= account.orders.fees.newest_provisional
         listed = account.watch.listed_at >= after and account.orders.all_listed()
         if listed and swept:
             self._finish(out)

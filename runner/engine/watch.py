@@ -111,7 +111,6 @@ class Watch:
         self._trades_page = 1
         self._newest_trade = now // SECOND
         self._trades_from = self._newest_trade - OVERLAP_S
-        self._unconfirmed_since: int | None = None
         self._reads: dict[int, int] = {}  # query -> venue id
         self._look_ups: dict[str, _LookUp] = {}
         self._last_query = 0
@@ -157,6 +156,11 @@ class Watch:
         """The newest trade already booked, whole venue seconds: sweeps begin a minute before it."""
         self._newest_trade = traded_at
 
+    def sweep_from(self, traded_at: int | None) -> None:
+        """Let the next sweep of trades begin no later than this venue second; one that is under way goes on."""
+        if traded_at is not None and self._trades_page == 1 and self._chores["trades"].query is None:
+            self._trades_from = min(self._trades_from, traded_at)
+
     def want(self, name: str, at: int) -> None:
         """Ask for `balances`, `at_work` or `trades` no later than `at`."""
         chore = self._chores[name]
@@ -179,13 +183,8 @@ class Watch:
 
     # Asking -----------------------------------------------------------------------------------------------
 
-    def requests(
-        self, now: int, reads: Iterable[int], most: int, unconfirmed_since: int | None = None
-    ) -> list[Command]:
-        """Up to `most` requests that are due. `reads`: venue ids of orders to read; `unconfirmed_since`: when the
-        oldest fill was traded whose fee no row has told, for a sweep of the trades to reach back to it (rule 15).
-        """
-        self._unconfirmed_since = unconfirmed_since
+    def requests(self, now: int, reads: Iterable[int], most: int) -> list[Command]:
+        """Up to `most` requests that are due. `reads`: venue ids of orders to read."""
         commands: list[Command] = []
         busy = set(self._reads.values())
         for order_id in dict.fromkeys(reads):
@@ -214,9 +213,6 @@ class Watch:
         if name == "trades":
             if self._trades_page == 1:
                 chore.began = now
-                self._trades_from = self._newest_trade - OVERLAP_S
-                if self._unconfirmed_since is not None:
-                    self._trades_from = min(self._trades_from, self._unconfirmed_since)
             return ListTrades(query, self._trades_from, self._trades_page)
         if self._listing.stage == 0 and self._listing.page == 1:
             chore.began = now
@@ -254,20 +250,19 @@ class Watch:
         self._done("balances", now)
         return AllBalances(tuple(rows), chore.began)
 
-    def trades_listed(self, what: TradesListed, now: int) -> int | None:
-        """The venue second since which all trades are known, when this page was the last of a sweep."""
+    def trades_listed(self, what: TradesListed, now: int) -> None:
         chore = self._chores["trades"]
         if chore.query != what.query:
-            return None
+            return
         self._newest_trade = max([self._newest_trade, *(row.created_at for row in what.rows)])
         if what.full:
             self._trades_page += 1
             chore.query, chore.due = None, now
-            return None
+            return
         self._trades_page = 1
+        self._trades_from = self._newest_trade - OVERLAP_S
         self.swept_at = chore.began
         self._done("trades", now)
-        return self._trades_from
 
     def orders_listed(self, what: OrdersListed, now: int) -> Listed | None:
         """The whole listing of what is at work when this page was its last."""

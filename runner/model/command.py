@@ -6,6 +6,7 @@ part of the contract: changes are durable before the first command leaves.
 
 from msgspec import Struct
 
+from runner.model.beginning import Beginning
 from runner.model.latch import Latch
 from runner.model.order import Fill, Order, Side
 
@@ -123,7 +124,13 @@ class RiskKept(Struct, frozen=True, tag=True):
     kept: str
 
 
-Change = OrderChanged | FillBooked | StateChanged | Decided | LatchSet | LatchLifted | RiskKept
+class Began(Struct, frozen=True, tag=True):
+    """What was before the journal is known now; written once in a journal's life."""
+
+    beginning: Beginning
+
+
+Change = OrderChanged | FillBooked | StateChanged | Decided | LatchSet | LatchLifted | RiskKept | Began
 
 
 class Note(Struct, frozen=True, tag=True):

@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from runner.model.beginning import Beginning
 from runner.model.latch import Latch
 from runner.model.market import Market
 from runner.model.order import BalanceRow, Fill, Order, OrderRow, Side, TradeRow
@@ -38,6 +39,7 @@ class Restored(Struct, frozen=True, tag=True):
     latches: tuple[Latch, ...] = ()  # those that stand
     risk: str | None = None  # what the limits on losses remember, JSON
     placed: tuple[int, ...] = ()  # moments of the intents that the limit on their rate still counts, ns
+    began: Beginning | None = Beginning("first")  # None: a new file, and what was before is to be found out
 
 
 class MarketsRead(Struct, frozen=True, tag=True):

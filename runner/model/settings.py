@@ -103,5 +103,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     take_over: bool = False  # orders of another journal that moved just before the start are nobody else's
     exclusive: bool = False  # nobody else trades on the account: an order that could be ours is ours
     initial_position: dict[str, Decimal] = {}
+    position: dict[str, Decimal] | None = None  # what a person says is held, where the journal cannot know it
     settle: int = 30 * SECOND  # D of orders.md: the longest an authorised request may take to become a row
     cancel_reserve: int = 8  # requests of the budget that only cancels may use

@@ -16,6 +16,7 @@ from runner.edge.journal import Journal, JournalError
 from runner.edge.journal_file import JournalUnusable
 from runner.edge.lock import AnotherInstance, Holder, Lock, boot_id, holder, is_held
 from runner.edge.places import JOURNAL_FILE, LOCK_FILE
+from runner.model.beginning import Beginning
 from runner.model.command import Note, OrderChanged
 from runner.model.exits import Exit
 from runner.model.ids import parse_client_id
@@ -85,7 +86,7 @@ def standing(spec: RunSpec, environment: Mapping[str, str]) -> Standing:
         last, decided = journal.last_run(), journal.last_decision()
         orders = journal.restore().orders
         fills = journal.fills()
-        grids = journal.grids()
+        grids, began = journal.grids(), journal.beginning()
     running = is_held(folder / LOCK_FILE)
     who = holder(folder / LOCK_FILE) if running else None
     alive = [order for order in orders if not order.state.terminal]
@@ -102,7 +103,7 @@ def standing(spec: RunSpec, environment: Mapping[str, str]) -> Standing:
         open_orders=len(alive),
         unknown_orders=sum(order.state is OrderState.UNKNOWN for order in alive),
         fills=len(fills),
-        position=_position(fills, grids, spec),
+        position=_position(fills, grids, began, spec),
     )
 
 
@@ -235,11 +236,13 @@ def _signal(who: Holder) -> None:
         raise CannotRun(Exit.LOCKED, f"process {who.pid} belongs to another user: stop it as that user") from error
 
 
-def _position(fills: tuple[Fill, ...], grids: Mapping[str, tuple[int, int]], spec: RunSpec) -> dict[str, str]:
-    """Base currencies: initial position and own fills, net of fees taken in base."""
-    held: dict[str, Decimal] = dict(spec.settings.initial_position)
+def _position(
+    fills: tuple[Fill, ...], grids: Mapping[str, tuple[int, int]], began: Beginning | None, spec: RunSpec
+) -> dict[str, str]:
+    """Base currencies: what was there at first and own fills since, net of fees taken in base."""
+    held: dict[str, Decimal] = {**spec.settings.initial_position, **(began.position if began is not None else {})}
     for fill in fills:
-        if fill.market not in grids:
+        if fill.market not in grids or (began is not None and fill.traded_at < began.since):
             continue
         base = fill.market.split("-")[0]
         moved = Decimal(fill.side.sign * fill.lots).scaleb(-grids[fill.market][1], MONEY)

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from decimal import Decimal
 
 import anyio
 from anyio.abc import TaskGroup
@@ -60,6 +61,8 @@ class Options(Struct, frozen=True, kw_only=True):
     take_over: bool = False
     strict: bool = False
     """What the file is warned of keeps the run from beginning."""
+    position: dict[str, Decimal] | None = None
+    """What the strategy holds, where a new journal cannot know it; for the start that begins the journal."""
     settle: bool = False
     """Nothing is placed: look-ups and cancels only, until nothing of ours is unproven."""
     view: View = "none"
@@ -243,7 +246,10 @@ async def _stop_after(run_for: int, sender: MemoryObjectSendStream[Item], clock:
 
 async def _begin_in_time(engine: Engine, sender: MemoryObjectSendStream[Item], clock: Clock) -> None:
     """REST answered, but what a first tick needs never came: the streams, the account, or the fate of an order."""
-    await anyio.sleep(BEGIN_WITHIN_S)
+    past, heard = engine.account.past, -1
+    while heard < 0 or not (past.known or past.answers == heard):  # a lost journal's trades may be many
+        heard = past.answers
+        await anyio.sleep(BEGIN_WITHIN_S)
     if engine.phase == "starting":
         exit_code, reason = in_vain(engine, clock.now(), BEGIN_WITHIN_S)
         await sender.send(Observed(StopRequested("unreachable", exit_code, reason), clock.now()))
@@ -290,6 +296,12 @@ def _begin_journal(
     """What is remembered; from here on the journal is this run's."""
     try:
         restored = journal.restore(placed_since=settings.limits.placed_since(clock.now()))
+        if settings.position is not None and restored.began is not None:
+            raise CannotRun(
+                Exit.USAGE,
+                f"{journal.path} knows what the strategy holds: leave --position away. It is for the start after a "
+                "journal was lost; see runner status",
+            )
         journal.keep_grids(market for market in known.markets if market.symbol in settings.markets)
         journal.begin_run(run_id, clock.now(), {"version": __version__, "pid": os.getpid(), **facts})
     except (JournalError, JournalUnusable) as error:
@@ -307,4 +319,6 @@ def _dangers(spec: RunSpec, known: Knowledge, options: Options) -> tuple[Problem
 
 def _settings(spec: RunSpec, options: Options, site: Site) -> Settings:
     tag = account_tag(site.fingerprint, spec.settings.name)
-    return structs.replace(spec.settings, tag=tag, once=options.once, take_over=options.take_over)
+    return structs.replace(
+        spec.settings, tag=tag, once=options.once, take_over=options.take_over, position=options.position
+    )

@@ -5,7 +5,9 @@ The same rules in fewer words, and a law ties the two together. A copy is an old
 
 from collections.abc import Iterable, Sequence
 
+from runner.model.beginning import Beginning
 from runner.model.command import (
+    Began,
     Change,
     Decided,
     FillBooked,
@@ -39,6 +41,7 @@ class Memory:
         self.state: str | None = None
         self.latches: dict[str, Latch] = {}
         self.risk: str | None = None
+        self.began: Beginning | None = None
         self.commits = 0
 
     @classmethod
@@ -51,6 +54,7 @@ class Memory:
         other.orders, other.fills = dict(self.orders), dict(self.fills)
         other.generations, other.state, other.commits = dict(self.generations), self.state, self.commits
         other.latches, other.risk = dict(self.latches), self.risk
+        other.began = self.began
         return other
 
     def commit(self, changes: Sequence[Change]) -> None:
@@ -72,6 +76,8 @@ class Memory:
                     self.latches.pop(name, None)
                 case RiskKept(kept):
                     self.risk = kept
+                case Began(beginning):
+                    self.began = beginning
                 case Decided():
                     pass  # for the reader of a file
 
@@ -99,6 +105,7 @@ class Memory:
             tuple(self.latches[name] for name in sorted(self.latches)),
             self.risk,
             () if placed_since is None else self._placed(placed_since),
+            self.began,
         )
 
     def _placed(self, since: int) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ STORY_LENGTH = 60
 JUST_NOW = 10 * SECOND
 ABSENT_COUNTS = 600 * SECOND
 
+FORGOTTEN = "the journal lost it"
 CONTESTED = "two instances were at work"
 LATE = "it took longer than D"
 REPEATED = "a proxy repeated it"
@@ -91,6 +92,7 @@ class Laws:
         self.stories: dict[str, deque[Telling]] = {}
         self.excused: dict[str, str] = {}  # client id -> why less is promised of it
         self.memory_lost = False  # the journal is a new one, or an older copy
+        self._fills_found = False  # a new one knows all fills of those before it
         self.sent: dict[str, int] = {}  # client id -> nonce, venue ms
         self.absent: dict[str, int] = {}
         self.doubted: dict[str, str] = {}  # orders whose create had no clear answer: `open`, `found` or `absent`
@@ -207,15 +209,20 @@ class Laws:
         """The journal is replaced by one that knows less, or whose time went on otherwise: between two copies a name
         can have been given to two intents.
         """
-        self.memory_lost = True
+        self.memory_lost, self._fills_found = True, False
         for name in self.sent:
             order = remembered.get(name)
             if order is None or (not order.venue_ids and order.created != self._intended.get(name)):
-                self.excuse(name, "the journal lost it")
+                self.excuse(name, FORGOTTEN)
         for name in list(self.absent):
             order = remembered.get(name)
             if order is None or order.state is not OrderState.ABSENT:
                 del self.absent[name]  # the verdict is lost, and the name may be given again
+
+    def rebuilt(self) -> None:
+        """A new journal has put together what was before it: of fills, as much is promised again as ever."""
+        self.memory_lost = False
+        self._fills_found = True
 
     def tell(self, name: str, now: int, text: str) -> None:
         self.stories.setdefault(name, deque(maxlen=STORY_LENGTH)).append(Telling(now, text))
@@ -260,7 +267,9 @@ class Laws:
         ours = {key for key in self._trades if key[1] in self._names}
         for key in sorted(ours - fills.keys()):
             name = self._names[key[1]]
-            if self.excused.get(name, LATE) == LATE:
+            why = self.excused.get(name, LATE)
+            promised = why == LATE or (why == FORGOTTEN and self._fills_found)
+            if promised and key[1] not in self._nameless:
                 self._broken("fill_once", now, name, f"fill {key} is in the journal", "it is not")
         if self.memory_lost:
             return  # what an older journal had booked is known to nobody

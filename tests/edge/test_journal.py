@@ -19,7 +19,8 @@ from msgspec.structs import replace
 from runner.edge import journal_tables
 from runner.edge.journal import DEFERRED_MAX, TOMBSTONE_AGE_MAX, Journal, JournalError, Step
 from runner.edge.journal_file import JournalUnusable
-from runner.model.command import Change, Decided, FillBooked, Note, OrderChanged, StateChanged
+from runner.model.beginning import Beginning
+from runner.model.command import Began, Change, Decided, FillBooked, Note, OrderChanged, StateChanged
 from runner.model.event import Restored
 from runner.model.ids import client_id
 from runner.model.market import Market
@@ -87,7 +88,7 @@ def fill_of(order: Order, trade_id: int, order_id: int = 1, lots: int = 10) -> F
 def test_a_new_journal_knows_nothing_but_its_minute(tmp_path: Path) -> None:
     with open_journal(tmp_path / "journal") as journal:
         assert journal.epoch == NOW // (60 * SECOND)
-        assert journal.restore() == Restored(epoch=journal.epoch)
+        assert journal.restore() == Restored(epoch=journal.epoch, began=None)
     with open_journal(tmp_path / "journal", now=NOW + 3600 * SECOND) as journal:
         assert journal.epoch == NOW // (60 * SECOND)
 
@@ -135,6 +136,27 @@ def _newer(path: Path) -> None:
     connection.close()
 
 
+def test_a_file_of_before_the_beginning_was_kept_goes_on_with_what_it_knows(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    open_journal(path).close()
+    connection = sqlite3.connect(path)
+    for table in ("beginning", "risk", "latches"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("CREATE TABLE latches (name TEXT PRIMARY KEY, run, event, time, facts)")
+    connection.execute("INSERT INTO latches VALUES ('late_order', NULL, 3, 17, '{\"client_id\":\"R1\"}')")
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+    with pytest.raises(JournalUnusable, match="the next run brings it up to date"):
+        Journal.read_only(path)
+    for _ in range(2):
+        with open_journal(path) as journal:
+            assert journal.beginning() == Beginning("first")
+            (latch,) = journal.restore().latches
+            assert (latch.name, latch.action, latch.since) == ("late_order", "halt_and_cancel", 17)
+            assert latch.client_id == "R1"
+
+
 def _without_identity(path: Path) -> None:
     open_journal(path).close()
     connection = sqlite3.connect(path)
@@ -156,7 +178,7 @@ def _of_another_account(path: Path) -> None:
     [
         (_text, "cannot be read as a journal"),
         (_other_database, "database of another program"),
-        (_newer, "schema 2; this one reads 1"),
+        (_newer, "schema 3; this one reads 2"),
         (_without_identity, "cannot be read as a journal"),
         (_of_another_strategy, "strategy 'taker'"),
         (_of_another_account, "tag ZZZZZZ"),
@@ -187,7 +209,7 @@ def test_a_folder_in_its_place_and_a_file_in_its_folders_place_are_refused(tmp_p
 def test_an_empty_file_is_a_new_journal(tmp_path: Path) -> None:
     (tmp_path / "journal").touch()  # a crash between the first two system calls of `open`
     with open_journal(tmp_path / "journal") as journal:
-        assert journal.restore() == Restored(epoch=journal.epoch)
+        assert journal.restore() == Restored(epoch=journal.epoch, began=None)
 
 
 @given(place=st.floats(0, 1, exclude_max=True), junk=st.binary(min_size=1, max_size=2000))
@@ -506,13 +528,14 @@ class JournalMachine(RuleBasedStateMachine):
         self.crashed: list[Journal] = []
         self.copies = 0
         self.kept: list[
-            tuple[Path, tuple[dict[str, Order], dict[tuple[int, int], Fill], str | None, int]]
+            tuple[Path, tuple[dict[str, Order], dict[tuple[int, int], Fill], str | None, int, Beginning | None]]
         ] = []  # copies that somebody made, and what they hold
         self.now = self.opened = NOW
         self.number = 0
         self.orders: dict[str, Order] = {}
         self.fills: dict[tuple[int, int], Fill] = {}
         self.state: str | None = None
+        self.began: Beginning | None = None
         self.waiting: list[Change] = []
         self.decisions = 0
 
@@ -542,6 +565,8 @@ class JournalMachine(RuleBasedStateMachine):
                     self.fills[fill.key] = fill
                 case StateChanged(state=state):
                     self.state = state
+                case Began(beginning=beginning):
+                    self.began = beginning
                 case Decided():
                     self.decisions += 1
 
@@ -608,6 +633,11 @@ class JournalMachine(RuleBasedStateMachine):
         self.waiting.clear()
         self.open_again()
 
+    @precondition(lambda self: self.began is None)
+    @rule(position=st.sampled_from((Decimal(0), Decimal("1500.5"))))
+    def learn_what_was_before(self, position: Decimal) -> None:
+        self.commit(Began(Beginning("stated", {"ROGER": position}, NOW // SECOND)))
+
     @rule()
     def keep_a_copy(self) -> None:
         """A backup of the files while the run goes on; what is deferred is not in it."""
@@ -621,12 +651,12 @@ class JournalMachine(RuleBasedStateMachine):
         self.crashed.append(self.journal)
         self.path = self.copied(folder / "journal") / "journal"
         self.waiting.clear()
-        orders, fills, self.state, self.decisions = held
+        orders, fills, self.state, self.decisions, self.began = held
         self.orders, self.fills = dict(orders), dict(fills)
         self.open_again()
 
-    def held(self) -> tuple[dict[str, Order], dict[tuple[int, int], Fill], str | None, int]:
-        return dict(self.orders), dict(self.fills), self.state, self.decisions
+    def held(self) -> tuple[dict[str, Order], dict[tuple[int, int], Fill], str | None, int, Beginning | None]:
+        return dict(self.orders), dict(self.fills), self.state, self.decisions, self.began
 
     def copied(self, path: Path | None = None) -> Path:
         """A new folder with the files of a journal as they are now."""
@@ -661,6 +691,7 @@ class JournalMachine(RuleBasedStateMachine):
             fills=tuple(self.fills.values()),
             strategy_state=self.state,
             used_slots=tuple(sorted(used)),
+            began=self.began,
         )
         assert self.journal.orders() == tuple(self.orders.values())
         assert count(self.journal, "decisions") == self.decisions

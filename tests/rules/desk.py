@@ -8,7 +8,7 @@ from runner.engine.core import Engine
 from runner.engine.orders import Orders
 from runner.engine.strategy import Decision, State, Strategy
 from runner.engine.view import View
-from runner.model.command import Command, ListOrders, ListTrades, Note, Output, Place, ReadBalances
+from runner.model.command import Command, ListOrders, ListTrades, Note, Output, Place, ReadBalances, ReadOrder
 from runner.model.event import (
     Accepted,
     BalancesRead,
@@ -19,6 +19,7 @@ from runner.model.event import (
     Event,
     MarketsRead,
     NonceWindowProbed,
+    OrderRead,
     OrdersListed,
     Restored,
     Sent,
@@ -89,6 +90,10 @@ class Desk:
         at_work: tuple[OrderRow, ...] = (),
         funds: int = 10**6,
         free: int = 30,
+        history: tuple[OrderRow, ...] = (),
+        trades: tuple[TradeRow, ...] = (),
+        page: int = 1000,
+        mute: bool = False,
         **settings: Any,
     ) -> None:
         Desk.quotes, Desk.fails = quotes, False
@@ -96,8 +101,9 @@ class Desk:
         self.funds = funds
         self.outputs: list[Output] = []
         self.engine = Engine(Quotes)
-        self.mute = False  # the venue does not answer look-ups by itself
+        self.mute = mute  # the venue does not answer look-ups by itself
         self.at_work = at_work
+        self.history, self.trades, self.page = history, trades, page  # of the account, as far as it goes back
         configured = Settings(name="rules", tag=TAG, markets=(ROGER.symbol,), strategy="quotes", **settings)
         for what in (Configured(configured), restored or Restored(EPOCH), MarketsRead((ROGER,)), ClockRead(0, 0)):
             self.give(what)
@@ -137,6 +143,17 @@ class Desk:
             case ListOrders(states=states) if states:
                 rows_ = tuple(row for row in self.at_work if row.state in states)
                 return [OrdersListed(command.query, rows_, full=False, venue_time=self.now)]
+            case ListOrders(time_from=int() as since, time_to=int() as until) if command.query < 0:
+                there = [row for row in self.history if since <= row.created_at < until]
+                newest = sorted(there, key=lambda row: row.updated_at, reverse=True)[: self.page]
+                return [OrdersListed(command.query, tuple(newest), full=len(newest) == self.page)]
+            case ReadOrder() if command.query < 0:
+                shown = {row.id: row for row in self.history}
+                return [OrderRead(command.query, command.order_id, shown.get(command.order_id))]
+            case ListTrades(time_from=since) if command.query < 0:
+                later = [row for row in self.trades if row.created_at >= since]
+                part = later[(command.page - 1) * self.page : command.page * self.page]
+                return [TradesListed(command.query, tuple(part), full=len(part) == self.page)]
             case ListTrades():
                 return [TradesListed(command.query, (), full=False)]
         return []

@@ -1,6 +1,7 @@
 """orders.md, rule by rule: each test is named after the rule that it holds the engine to."""
 
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,6 +27,7 @@ from runner.altmarkets.rest import NoResponse, Response, interpret
 from runner.engine.orders import SIGN_WITHIN
 from runner.model.command import (
     Cancel,
+    FillBooked,
     Finish,
     LatchSet,
     ListOrders,
@@ -55,7 +57,7 @@ from runner.model.event import (
 )
 from runner.model.exits import Exit
 from runner.model.ids import GENERATION_MAX, parse_client_id
-from runner.model.order import BalanceRow, OrderState, Side
+from runner.model.order import BalanceRow, Fill, OrderState, Role, Side
 from runner.model.settings import MILLISECOND, SECOND, Limits
 
 MILLISECONDS = START // MILLISECOND
@@ -372,32 +374,80 @@ def test_rule_15_a_provisional_fee_gives_way_to_the_told_one() -> None:
     assert desk.engine.account.ledger.fees == {"ROGER": Decimal("0.25")}
 
 
-def test_rule_15_a_sweep_reaches_back_to_a_fee_that_no_row_has_told_but_not_for_ever() -> None:
-    """A GET told of the match, long after it; of a self-trade it is all that ever tells of the taker's side."""
+def told_fee(desk: Desk, fee: str, **fields: Any) -> None:
+    desk.give(TradesListed(0, (match(1, 1, fee=Decimal(fee), fee_currency="ROGER", **fields),), full=False))
+
+
+def test_rule_15_the_difference_is_noted_once_with_both_fees() -> None:
     desk = Desk()
-    place, traded_at = desk.place(), START // SECOND - 200
+    place = desk.place()
     desk.accept(place, 1)
-    done = row(place.client_id, 1, "done", executed=LOTS, trades=(match(2, 1, created_at=traded_at),))
-    desk.give(OrderRead(0, 1, done))
-    desk.wait(61)
-    assert desk.asked(ListTrades)[-1].time_from == traded_at
-    desk.wait(61)  # a whole sweep, a minute later, did not show it
+    desk.give(TradeNews(match(1, 1)))
+    told_fee(desk, "0.25")
+    told_fee(desk, "0.25")
+    (note,) = desk.said("fee.corrected")
+    assert (note.market, note.client_id) == (ROGER.symbol, place.client_id)
+    assert note.facts == {"trade": 1, "provisional": "0.1 ROGER", "final": "0.25 ROGER"}
+    (*_, booked) = [c.fill for output in desk.outputs for c in output.changes if isinstance(c, FillBooked)]
+    assert (booked.fee, booked.fee_final) == (Decimal("0.25"), True)
+
+
+def test_rule_15_a_fee_that_is_as_expected_is_no_news() -> None:
+    desk = Desk()
+    desk.accept(desk.place(), 1)
+    desk.give(TradeNews(match(1, 1)))
+    told_fee(desk, "0.10")
+    assert not desk.said("fee.corrected")
+
+
+@pytest.mark.parametrize(("final", "since"), [(False, 5000), (True, 60)])
+def test_rule_15_sweeps_reach_back_to_the_oldest_fee_that_was_not_told(final: bool, since: int) -> None:
+    first, second = (
+        Fill(
+            trade_id=number,
+            order_id=number,
+            client_id=name(generation=number),
+            market=ROGER.symbol,
+            side=Side.BUY,
+            ticks=BID,
+            lots=LOTS,
+            role=Role.MAKER,
+            fee=Decimal("0.1"),
+            fee_currency="ROGER",
+            time=START,
+            traded_at=START // SECOND - 5000 * (number == 1),
+            fee_final=final or number == 2,
+        )
+        for number in (1, 2)
+    )
+    desk = Desk((), restored=Restored(EPOCH, generations={"bid": 2}, fills=(first, second)))
+    assert desk.asked(ListTrades)[0].time_from == START // SECOND - since
+    desk.wait(61)  # asked for again while the venue may still tell it, but not for ever
+    assert desk.asked(ListTrades)[1].time_from == START // SECOND - since
+    desk.wait(600)
     assert desk.asked(ListTrades)[-1].time_from == START // SECOND - 60
 
 
-@pytest.mark.parametrize("final", [True, False])
-def test_rule_15_after_a_restart_provisional_fees_are_asked_about_again(*, final: bool) -> None:
-    first = Desk()
-    first.accept(first.place(), 1)
-    first.give(TradeNews(match(1, 1)))
-    (old,) = first.engine.account.ledger.order_fills(name())
-    fills = (
-        msgspec.structs.replace(old, fee_final=final),
-        msgspec.structs.replace(old, trade_id=2, traded_at=old.traded_at + 600, fee_final=True),
+def test_rule_15_the_hidden_side_of_a_self_trade_is_not_waited_for() -> None:
+    told = Fill(
+        trade_id=1,
+        order_id=1,
+        client_id=name(),
+        market=ROGER.symbol,
+        side=Side.BUY,
+        ticks=BID,
+        lots=LOTS,
+        role=Role.MAKER,
+        fee=Decimal("0.1"),
+        fee_currency="ROGER",
+        time=START,
+        traded_at=START // SECOND - 5000,
+        fee_final=True,
     )
-    ended = msgspec.structs.replace(held(1, OrderState.FILLED), filled_lots=2 * LOTS, executed_lots=2 * LOTS)
-    desk = Desk(restored=Restored(EPOCH, orders=(ended,), generations={"bid": 0}, fills=fills))
-    assert desk.asked(ListTrades)[0].time_from == old.traded_at + (600 - 60 if final else 0)
+    hidden = msgspec.structs.replace(told, order_id=2, side=Side.SELL, fee_final=False)
+    newest = msgspec.structs.replace(told, trade_id=2, order_id=3, traded_at=START // SECOND)
+    desk = Desk((), restored=Restored(EPOCH, fills=(told, hidden, newest)))
+    assert desk.asked(ListTrades)[0].time_from == START // SECOND - 60
 
 
 def test_rule_16_the_position_is_own_fills_net_of_fees_and_what_was_there() -> None:

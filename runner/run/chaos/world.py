@@ -21,6 +21,7 @@ from runner.edge.budget import Bucket
 from runner.engine.core import Engine
 from runner.engine.strategy import Strategy
 from runner.model.command import (
+    Began,
     Cancel,
     Change,
     Command,
@@ -64,6 +65,9 @@ CREATE_WITHIN_S, ASK_WITHIN_S = 15.0, 5.0  # as the live gateway waits
 UNAUTHORISED, TOO_MANY = 401, 429
 NONCE_EXPIRED = b"authz.nonce_expired"
 MEASURE_EVERY_S = 3600.0
+
+_HIDES_HISTORY = ("client_id", "lists_lag", "lists_shift")
+"""Faults under which what the venue lists is not all that there was, or bears no names."""
 
 Doom = Literal["before_commit", "after_commit", "between_commands", "signed", "answer"]
 """Where the process dies, the next time it comes there."""
@@ -424,6 +428,9 @@ class World:
         self._unwritten = ()
         if self.main:
             self.laws.committed(changes, self.now)
+            shown = not any(self.venue.exchange.faults.holds(fault, self.now) for fault in _HIDES_HISTORY)
+            if shown and any(isinstance(each, Began) and each.beginning.how != "stated" for each in changes):
+                self.laws.rebuilt()
         if urgent:
             self._dies("after_commit")
         return None
