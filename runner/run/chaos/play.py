@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct, structs
 
+from runner.edge.budget import Bucket
 from runner.engine.strategy import Strategy
 from runner.model.event import StopRequested
 from runner.model.settings import SECOND, Settings
@@ -40,6 +41,8 @@ class Plan(Struct, frozen=True):
     listings: tuple[Listing, ...]
     length: int
     without: tuple[str, ...] = ()  # kinds of weather that are left out
+    requests: int = 30  # that may be sent in any stretch of `per`, as the file's rate limit says
+    per: int = 12 * SECOND
 
 
 class Played(Struct):
@@ -69,7 +72,8 @@ class _Play:
         self._faults: Counter[str] = Counter()
         self._copy: Memory | None = None
         self._second: World | None = None
-        self.world = World(f"chaos {seed}", plan.settings, plan.strategy, line, grown=grown)
+        bucket = Bucket(plan.requests, plan.per)
+        self.world = World(f"chaos {seed}", plan.settings, plan.strategy, line, grown=grown, bucket=bucket)
         self._copy_of_nothing = self.world.journal.copy()
         self._happenings = weather.happenings
 
@@ -205,8 +209,11 @@ class _Play:
             self._until(world.now + 60 * SECOND)
         if self._second is not None and self._second.finish is None:
             self._second.stop()
-        world.stop()
-        world.run_for(STOP_S)
+        end = world.now + int(STOP_S * SECOND)
+        while world.finish is None and world.now < end:
+            if world.up and world.engine.stop is None:  # again after a death in the midst of it: it is still wanted
+                world.stop()
+            world.run_for(1.0)
         if world.finish is None:
             raise AssertionError(f"the stop did not end within {STOP_S:.0f} s")
         self._note_end()
