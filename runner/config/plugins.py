@@ -87,6 +87,11 @@ def check_slots(strategy: Strategy) -> None:
         seen.add(slot)
 
 
+def place(strategy_type: type[Strategy]) -> str | None:
+    """The file that a strategy is defined in."""
+    return _file_of(strategy_type)
+
+
 def raised_by(strategy_type: type[Strategy], error: BaseException) -> str:
     """For an error out of the strategy's own code, as it was built from its parameters."""
     return _raised(error, _file_of(strategy_type))
