@@ -1,4 +1,4 @@
-"""The smallest file that still fails on the same tape: every key that is not needed for it is taken away."""
+"""The smallest file and tape that still fail in the same way: what is not needed for it is taken away."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +14,7 @@ from runner.config.tree import builtin
 from runner.run.fuzz.case import Outcome, Refused, Tape, play_text
 from runner.run.fuzz.search import Found
 from runner.run.fuzz.witness import Failure
+from runner.simulation.scenes import Scene
 
 ON_THE_SANDBOX = {"type": "altmarkets", "venue": "sandbox"}
 """Where a case is played whatever the file says; nobody repeats it on an exchange with money."""
@@ -32,23 +33,43 @@ class Small(Struct, frozen=True):
 
 
 def smallest(spec: RunSpec, found: Found) -> Small:
-    """Take away groups first, then keys. An interruption ends it with what is small by then."""
-    keys: Keys = {**builtin(spec.root), "connector": ON_THE_SANDBOX}
-    keys = _with_params(keys, found.case.params)
+    """Take scenes away, then groups of keys, then keys. An interruption ends it with what is small by then."""
+    keys = _with_params({**builtin(spec.root), "connector": ON_THE_SANDBOX}, found.case.params)
     small = Small(keys, found.case.tape, found.failure, 0)
     try:
+        number = 0
+        while number < len(small.tape.scenes):
+            before = small
+            for scenes in _fewer(small.tape.scenes, number):
+                small = _tried(spec, small, structs.replace(small, tape=structs.replace(small.tape, scenes=scenes)))
+                if small.tape is not before.tape:
+                    break
+            else:
+                number += 1
         for path in sorted(_paths({**keys, "connector": {}}), key=len):  # where it is played stays in the file
             lacking = _without(small.keys, path)
             if lacking is not None:
-                failure = fails(spec, lacking, found.case.tape)
-                tries = small.tries + 1
-                if failure is not None and failure.code == found.failure.code:
-                    small = Small(lacking, found.case.tape, failure, tries)
-                else:
-                    small = structs.replace(small, tries=tries)
+                small = _tried(spec, small, structs.replace(small, keys=lacking))
     except KeyboardInterrupt:
         pass
     return small
+
+
+def _tried(spec: RunSpec, small: Small, smaller: Small) -> Small:
+    """The smaller one if it still fails in the same way."""
+    failure = fails(spec, smaller.keys, smaller.tape)
+    tries = small.tries + 1
+    if failure is None or failure.code != small.failure.code:
+        return structs.replace(small, tries=tries)
+    return structs.replace(smaller, failure=failure, tries=tries)
+
+
+def _fewer(scenes: Sequence[Scene], number: int) -> Iterator[tuple[Scene, ...]]:
+    """Without one of them, whose time nobody gets, or the scene behind it: whether a tick falls into that depends."""
+    before, gone, after = scenes[:number], scenes[number], scenes[number + 1 :]
+    yield (*before, *after)
+    if after:
+        yield (*before, structs.replace(after[0], seconds=after[0].seconds + gone.seconds), *after[1:])
 
 
 def fails(spec: RunSpec, keys: Keys, tape: Tape) -> Failure | None:
