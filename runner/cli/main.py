@@ -21,6 +21,7 @@ COMMANDS = {
     "connect": "Try an API key and keep it.",
     "doctor": "See whether everything is in place for a run.",
     "explain": "Tell why an order was placed and what became of it.",
+    "fuzz": "Search for parameters and markets that break a strategy.",
     "markets": "List the markets of a venue.",
     "orders": "List the orders of an account.",
     "plan": "Show what a run would do first, and send nothing.",

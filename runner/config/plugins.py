@@ -110,6 +110,11 @@ def traits(strategy: Strategy) -> Traits:
     raise BadPlugin("strategy.traits", what, "return runner.engine.strategy.Traits with finite numbers")
 
 
+def place(strategy_type: type[Strategy]) -> str | None:
+    """The file that a strategy is defined in."""
+    return _file_of(strategy_type)
+
+
 def raised_by(strategy_type: type[Strategy], error: BaseException) -> str:
     """For an error out of the strategy's own code, as it was built from its parameters."""
     return _raised(error, _file_of(strategy_type))

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from runner.model.money import plain
 from runner.model.order import Side
@@ -136,7 +137,7 @@ _DOOMS = ("before_commit", "after_commit", "between_commands", "signed", "answer
 
 
 def forecast(seed: str, length: int, listing: Listing, without: Collection[str] = ()) -> Weather:
-    """The weather of `length` ns on a market; none of the kinds that begin with one of `without`."""
+    """The weather of `length` ns on a market; none of the kinds that begin with one of `without`, "" all of them."""
     dice = Dice(seed_state(seed, "weather"))
     kinds = [kind for kind in (*_LASTING, *_MOMENTS, *_BEFALLS) if not kind.startswith(tuple(without))]
     deaths = [kind for kind in ("crash", "doom") if kind in kinds]
@@ -149,7 +150,8 @@ def forecast(seed: str, length: int, listing: Listing, without: Collection[str] 
         at, gap = CALM, dice.between(1.0, 6.0) * MINUTE
         while (at := at + int(gap * dice.exponential())) < length:
             happenings += _happen(kind, at, dice, listing)
-    return Weather(_line(dice), tuple(sorted(happenings, key=lambda each: each.at)))
+    line = {name: chance for name, chance in asdict(_line(dice)).items() if not name.startswith(tuple(without))}
+    return Weather(Line(**line), tuple(sorted(happenings, key=lambda each: each.at)))
 
 
 def _line(dice: Dice) -> Line:

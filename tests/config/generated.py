@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from hypothesis import strategies as st
 
+from runner.config.plugins import load_all
 from runner.config.shape import File
 from runner.model import parameters
-from runner.model.money import plain
 from runner.model.parameters import Parameter
-from runner.model.units import Amount, Duration, Rate, Ratio
-from strategies.pure_market_making import PureMarketMaking
+from runner.model.settings import TickPolicy
+from runner.model.units import Duration, Ratio
+from runner.run.fuzz import values
+from runner.run.fuzz.values import Usual
+from runner.simulation.markets import SANDBOX_LISTINGS
 
-MARKETS = ("ROGER-BTC", "LTC-BTC", "DOGE-USDT", "BTC-USDT")
+LISTINGS = {listing.market.symbol: listing for listing in SANDBOX_LISTINGS}
+STRATEGIES, _ = load_all(bundled=True)
 WORDS = st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True)
 TYPO = "qx"  # in no key and no word of ours
 
@@ -55,12 +58,32 @@ class NearMiss(NamedTuple):
     column: int
 
 
+class _Drawn(NamedTuple):
+    """What the whole file has in common."""
+
+    symbols: list[str]
+    usual: Usual
+    strategy: str
+
+
 @st.composite
 def lines(draw: st.DrawFn) -> list[Line]:
     """A file that is right, as lines."""
-    symbols = draw(st.lists(st.sampled_from(MARKETS), min_size=1, max_size=3, unique=True))
-    drawn = list(_section(draw, File, 0, symbols, ()))
-    return _without(drawn, _contradicting(drawn))
+    symbols = draw(st.lists(st.sampled_from(list(LISTINGS)), min_size=1, max_size=3, unique=True))
+    usual = Usual.of([(symbol, LISTINGS[symbol].price, LISTINGS[symbol].quantity) for symbol in symbols])
+    drawn = list(_section(draw, File, 0, _Drawn(symbols, usual, draw(st.sampled_from(sorted(STRATEGIES)))), ()))
+    return _every_at_least_at_most_every(_without(drawn, _contradicting(drawn)))
+
+
+def _every_at_least_at_most_every(drawn: list[Line]) -> list[Line]:
+    """Two durations of which neither is wrong by itself."""
+    found = {line.key: Duration(line.value) for line in drawn if line.key in ("every", "at_most_every")}
+    most = found.get("at_most_every", Duration.of(TickPolicy().at_most_every))
+    if found.get("every", TickPolicy().every) >= most:
+        return drawn
+    if "every" in found:
+        return [line._replace(value=str(most)) if line.key == "every" else line for line in drawn]
+    return [line._replace(value="1s") if line.key == "at_most_every" else line for line in drawn]
 
 
 def _contradicting(drawn: list[Line]) -> set[str]:
@@ -112,45 +135,43 @@ def near_misses(draw: st.DrawFn) -> NearMiss:
 # Right values ---------------------------------------------------------------------------------------------
 
 
-def _section(draw: st.DrawFn, owner: Any, depth: int, symbols: list[str], path: tuple[str, ...]) -> list[Line]:
+def _section(draw: st.DrawFn, owner: Any, depth: int, file: _Drawn, path: tuple[str, ...]) -> list[Line]:
     made: list[Line] = []
     for row in parameters.parameters(owner):
         here = (*path, row.name)
         if row.required or here == ("strategy", "params") or draw(st.booleans()):
-            made += _lines(draw, row, depth, symbols, here)
+            made += _lines(draw, row, depth, file, here)
     return made
 
 
-def _lines(draw: st.DrawFn, row: Parameter, depth: int, symbols: list[str], path: tuple[str, ...]) -> list[Line]:
+def _lines(draw: st.DrawFn, row: Parameter, depth: int, file: _Drawn, path: tuple[str, ...]) -> list[Line]:
     if path == ("strategy", "params"):
-        return _group(Line(depth, row.name, "", row), _section(draw, PureMarketMaking, depth + 1, symbols, path))
+        return _group(Line(depth, row.name, "", row), _section(draw, STRATEGIES[file.strategy], depth + 1, file, path))
     kind, _ = parameters.optional(row.kind)
     members = parameters.union(kind)
     section = next((member for member in members if parameters.is_section(member)), None)
     if section is not None and (len(members) == 1 or draw(st.booleans())):
-        return _group(Line(depth, row.name, "", row), _section(draw, section, depth + 1, symbols, path))
+        return _group(Line(depth, row.name, "", row), _section(draw, section, depth + 1, file, path))
     amount = parameters.amounts(kind)
     if amount is not None:
-        currencies = draw(st.lists(st.sampled_from(_currencies(amount, symbols)), unique=True, max_size=2))
-        inner = [Line(depth + 1, currency, _amount(draw, row, currency), row) for currency in currencies]
+        currencies = draw(st.lists(st.sampled_from(file.usual.currencies(amount)), unique=True, max_size=2))
+        inner = [
+            Line(depth + 1, currency, draw(values.amounts(row, currency, file.usual)), row) for currency in currencies
+        ]
         return _group(Line(depth, row.name, "", row), inner)
-    return [Line(depth, row.name, _value(draw, row, members, symbols, path), row)]
+    return [Line(depth, row.name, _value(draw, row, members, file, path), row)]
 
 
 def _group(head: Line, inner: list[Line]) -> list[Line]:
     return [head, *inner] if inner else []
 
 
-def _value(draw: st.DrawFn, row: Parameter, members: tuple[Any, ...], symbols: list[str], path: tuple[str, ...]) -> str:
+def _value(draw: st.DrawFn, row: Parameter, members: tuple[Any, ...], file: _Drawn, path: tuple[str, ...]) -> str:
     match path:
         case ("markets",):
-            return f"[{', '.join(symbols)}]"
+            return f"[{', '.join(file.symbols)}]"
         case ("strategy", "use"):
-            return "pure_market_making"
-        case ("tick", "every"):
-            return draw(st.sampled_from(["1d", "86400s", "24h"]))  # at least as long as at_most_every may be
-        case (*_, "day_start"):
-            return draw(st.from_regex(r"([01][0-9]|2[0-3]):[0-5][0-9]", fullmatch=True))
+            return file.strategy
         case (*_, "rest_url"):
             return f"https://{draw(WORDS)}.example/api/v2"
         case (*_, "stream_url"):
@@ -158,38 +179,10 @@ def _value(draw: st.DrawFn, row: Parameter, members: tuple[Any, ...], symbols: l
     kind = next(member for member in members if not parameters.is_section(member))
     inner = parameters.items(kind)
     if inner is not None:
-        words = draw(st.lists(st.sampled_from(typing.get_args(parameters.bare(inner))), unique=True, max_size=3))
-        return f"[{', '.join(words)}]"
-    return _scalar(draw, row, parameters.bare(kind), symbols)
-
-
-def _scalar(draw: st.DrawFn, row: Parameter, kind: Any, symbols: list[str]) -> str:
-    low, high = row.bounds
-    if typing.get_origin(kind) is Literal:
-        return str(draw(st.sampled_from(typing.get_args(kind))))
-    if kind is Duration:
-        most = 86_400_000 if high is None else int(high) // 10**6
-        return f"{draw(st.integers(1 if low is None else max(1, int(low) // 10**6), most))}ms"
-    if kind is Rate:
-        return f"{draw(st.integers(1, 999_999))}/{draw(st.integers(1, 86_400))}s"
-    if kind is Ratio:
-        return f"{draw(st.integers(0 if low is None else int(low.exact * 10_000), int(high.exact * 10_000)))}bps"
-    if isinstance(kind, type) and issubclass(kind, Amount):
-        return _amount(draw, row, draw(st.sampled_from(_currencies(kind, symbols))))
-    if kind is int:
-        return str(draw(st.integers(0 if low is None else low, 10**6 if high is None else high)))
-    return draw(WORDS.filter(lambda word: word not in ("null", "true", "false")))
-
-
-def _amount(draw: st.DrawFn, row: Parameter, currency: str) -> str:
-    least = Decimal(1) if row.bounds[0] is None else max(row.bounds[0].exact, Decimal("0.00000001"))
-    number = draw(st.decimals(least, 10**9, places=8))
-    return f"{plain(number)} {currency}"
-
-
-def _currencies(kind: type[Amount], symbols: list[str]) -> list[str]:
-    bases, quotes = ({symbol.split("-")[side] for symbol in symbols} for side in (0, 1))
-    return sorted({"base": bases, "quote": quotes}.get(kind.role, bases | quotes))
+        words = draw(st.lists(values.scalars(row, inner, file.usual), unique=True, max_size=3))
+        return f"[{', '.join(map(str, words))}]"
+    value = draw(values.scalars(row, kind, file.usual))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _says(drawn: list[Line], key: str, value: str) -> bool:

@@ -333,6 +333,16 @@ def test_the_other_instances_orders_are_left_alone_unless_its_journal_is_ours() 
     assert broken(each) == ["others"]
 
 
+@pytest.mark.parametrize(("seconds", "law"), [(100, ["others"]), (120, [])])
+def test_an_order_that_did_not_move_for_two_minutes_may_be_taken_over(seconds: int, law: list[str]) -> None:
+    each = laws()
+    each.rivals_begin(NOW)
+    each.signed(BID, 1, NOW, in_journal=True, gate_open=True, sender="second")
+    hear(each, row(1))
+    each.cancelling(1, BID, NOW + seconds * SECOND, "first", 6)
+    assert broken(each) == law
+
+
 def test_a_lost_journal_excuses_what_it_knew() -> None:
     each = laws()
     sign(each, BID)

@@ -31,7 +31,8 @@ def plan_for(spec: RunSpec, length: int, without: tuple[str, ...] = ()) -> Plan:
             "try it with --set markets=",
         )
     settings = structs.replace(spec.settings, tag=account_tag("chaos", spec.settings.name))
-    return Plan(settings, spec.strategy_type, listings, length, without)
+    limit = spec.connector.rate_limit
+    return Plan(settings, spec.strategy_type, listings, length, without, limit.requests, limit.per_ns)
 
 
 def table(tally: Tally) -> Table:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct, structs
 
+from runner.edge.budget import Bucket
 from runner.engine.latches import lifting
 from runner.engine.strategy import Strategy
 from runner.model.event import StopRequested
@@ -41,6 +42,8 @@ class Plan(Struct, frozen=True):
     listings: tuple[Listing, ...]
     length: int
     without: tuple[str, ...] = ()  # kinds of weather that are left out
+    requests: int = 30  # that may be sent in any stretch of `per`, as the file's rate limit says
+    per: int = 12 * SECOND
 
 
 class Played(Struct):
@@ -70,7 +73,8 @@ class _Play:
         self._faults: Counter[str] = Counter()
         self._copy: Memory | None = None
         self._second: World | None = None
-        self.world = World(f"chaos {seed}", plan.settings, plan.strategy, line, grown=grown)
+        bucket = Bucket(plan.requests, plan.per)
+        self.world = World(f"chaos {seed}", plan.settings, plan.strategy, line, grown=grown, bucket=bucket)
         self._copy_of_nothing = self.world.journal.copy()
         self._happenings = weather.happenings
 

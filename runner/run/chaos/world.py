@@ -106,6 +106,7 @@ class World:
         grown: Sandbox | None = None,
         venue: Venue | None = None,
         journal: Memory | None = None,
+        bucket: Bucket | None = None,
     ) -> None:
         self.dice = Dice(seed_state(seed, "line"))
         self.faults = faults or Faults()
@@ -115,7 +116,7 @@ class World:
         self.markets: dict[str, Market] = {market.symbol: market for market in self.venue.exchange.markets}
         self.grids = grids(self.markets.values())
         self.journal = journal or Memory.begun(self.now)
-        self.bucket = Bucket()
+        self.bucket = bucket or Bucket()
         self.engine: Engine
         self.finish: Finish | None = None
         self.finishes: list[Finish] = []
@@ -348,6 +349,12 @@ class World:
     def pause(self, stream: str) -> None:
         """A half-open line: nothing comes, and nobody says so."""
         self._paused.add(stream)
+
+    def overhear(self, stream: str, text: str) -> None:
+        """A frame that the venue never said, or said wrong, comes over a socket that is open."""
+        if stream in self._sessions:
+            codec = self._codecs[stream]
+            self._later(0.005, lambda: self._receive(stream, codec, [text]))
 
     def resume(self, stream: str) -> None:
         self._paused.discard(stream)

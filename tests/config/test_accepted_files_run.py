@@ -1,0 +1,61 @@
+"""What `check` accepts can be run: ten simulated minutes of files that nobody wrote, in mild and in harsh weather.
+
+RUNNER_TEST_FILE_RUNS asks for more of them than the suite plays.
+"""
+
+import os
+from collections import Counter
+
+import pytest
+from generated import files
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from runner.config.read import read
+from runner.config.spec import RunSpec
+from runner.model.settings import SECOND
+from runner.run.chaos.plan import explained, plan_for
+from runner.run.chaos.play import play
+from runner.run.markets import known_markets
+from runner.simulation.dice import seed_state
+from runner.simulation.tally import Tally
+
+RUNS = int(os.environ.get("RUNNER_TEST_FILE_RUNS", "60"))
+LENGTH = 600 * SECOND
+EVERYTHING = ("",)  # every name begins like this
+
+
+@pytest.mark.slow
+def test_an_accepted_file_keeps_every_limit_for_ten_minutes_and_stops_clean(capsys: pytest.CaptureFixture[str]) -> None:
+    total = Tally()
+    told: Counter[str] = Counter()
+
+    @settings(
+        max_examples=RUNS,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate,),  # a smaller file has other weather: the seed that is told repeats it
+    )
+    @given(text=files, seed=st.integers(0, 1000), mild=st.booleans())
+    def run(text: str, seed: int, mild: bool) -> None:
+        spec = read(text, file="drawn.yml", markets=known_markets)
+        assert isinstance(spec, RunSpec), "\n".join(map(str, spec))
+        length = LENGTH if spec.run_for is None else min(LENGTH, spec.run_for)
+        # Each file has weather of its own, however often Hypothesis likes to draw the same number.
+        weather = seed_state(text, seed) >> 32
+        tally = play(weather, plan_for(spec, length, EVERYTHING if mild else ())).tally
+        assert tally.found == [], "\n".join([text, *(explained(found, "play it") for found in tally.found)])
+        if mild:
+            assert tally.exits == {0: 1}  # what begins in good weather ends clean
+            assert tally.faults.total() == 0
+        told.update([spec.settings.strategy, "mild" if mild else "harsh", f"{len(spec.settings.markets)} markets"])
+        told.update(name for name in ("max_position", "max_open_orders") if getattr(spec.settings.limits, name))
+        total.add(tally)
+
+    run()
+    with capsys.disabled():
+        print(f"\n{total.summary()}; {dict(sorted(told.items()))}; exits {dict(sorted(total.exits.items()))}")  # noqa: T201
+    assert total.seeds >= RUNS
+    assert min(told["mild"], told["harsh"]) > RUNS // 10
+    assert total.orders > RUNS
+    assert total.fills > 0
