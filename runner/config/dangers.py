@@ -54,10 +54,11 @@ def _spread_below_fees(subject: Subject) -> Iterator[Problem]:
     fees = float(MONEY.add(market.maker_fee, market.maker_fee))
     if trait.value < fees * (1 - 1e-9):  # a spread of exactly two fees breaks even, in floats too
         what = (
-            f"buying and selling again earns {_percent(trait.value)}, and two fees of {market.symbol} cost "
-            f"{_percent(fees)}: every round trip loses"
+            f"buying and selling again may earn no more than {_percent(trait.value)}, and two fees of {market.symbol} "
+            f"cost {_percent(fees)}: a round trip then loses"
         )
-        fix = f"let {' and '.join(trait.parameters)} together be more than {_percent(fees)}"
+        sum_of = " and ".join(trait.parameters) + (" together" if trait.parameters[1:] else "")
+        fix = f"let {sum_of} be more than {_percent(fees)}"
         yield _warning(subject, trait.parameters, "spread.fees", what, fix)
 
 
