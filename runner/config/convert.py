@@ -14,7 +14,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from runner.config.hummingbot import DIALECTS, Dialect, Lost, Twin, Unit, at_rest, is_null, number
+from runner.config.hummingbot import DIALECTS, Dialect, Lost, Twin, Unit, at_rest, is_null, number, switch
 from runner.config.problems import Place, Problem, Source, in_order, nearest, one_of, printable, problem, shown
 from runner.config.read import read
 from runner.config.shape import SYMBOL, VERSION
@@ -32,7 +32,10 @@ _FIRST_NAMES = {"maker_market", "primary_market", "bid_place_threshold", "ask_pl
 
 
 class Line(Struct, frozen=True):
-    """What became of one key of theirs. `path` and `value` are ours, empty unless `converted`."""
+    """What became of one key of theirs. `path` and `value` are ours, empty unless `converted`.
+
+    `why` it was not; of a converted key, what a reader should know, mostly nothing.
+    """
 
     key: str
     line: int
@@ -113,7 +116,7 @@ class _Conversion:
             self._problems.append(problem(self._places[early][0], (early,), "convert.version", what, fix))
         elif node is None and _SECOND_GENERATION & set(self._places):
             what = "this is a file of Hummingbot's second generation of strategies, where 0.01 means 1 %"
-            fix = "write the strategy file by hand: `runner strategies pure_market_making` lists what there is"
+            fix = "write the strategy file by hand: `runner strategies` lists what there is"
             self._problems.append(problem(at, (), "convert.version", what, fix))
         elif name not in DIALECTS:
             what = f"strategy {shown(name)} cannot be converted" if name else "there is no `strategy:` in this file"
@@ -175,10 +178,13 @@ class _Conversion:
             return self._made(key, "idle", why="not set there")
         if rule.unless is not None and rule.unless(node):
             return self._made(key, "lost", why=rule.why)
-        return self._made(key, "converted", f"strategy.params.{rule.name}", self._value(rule, key, node, market))
+        value = self._value(rule, key, node, market)
+        return self._made(key, "converted", f"strategy.params.{rule.name}", value, rule.note)
 
     def _value(self, rule: Twin, key: str, node: Node, market: str) -> str:
         """Their number in our unit, exactly; empty, and a problem, for what is no number."""
+        if rule.unit == "switch":
+            return self._switch(key, node)
         found = number(node)
         if found is None or (rule.unit == "count" and found != int(found)):
             wanted = "a whole number" if rule.unit == "count" else "a number"
@@ -190,6 +196,13 @@ class _Conversion:
             self._problems.append(problem(node.at, (key,), "convert.value", what, fix))
             return ""
         return _in_our_unit(found, rule.unit, market)
+
+    def _switch(self, key: str, node: Node) -> str:
+        found = switch(node)
+        if found is None:
+            what = f"{shown(_written(node))} is neither true nor false"
+            self._problems.append(problem(node.at, (key,), "convert.value", what, "write true or false"))
+        return str(found).lower()
 
     def _missing(self, dialect: Dialect) -> None:
         for key, rule in dialect.keys.items():
@@ -229,6 +242,7 @@ class _Conversion:
             "strategy:",
             f"  use: {dialect.use}",
             "  params:",
+            *(f"    {name}: {value}" for name, value in dialect.fixed.items()),
             *(text for line in params for text in _explained(line, 4)),
             "",
             *self._rest(market, params),
@@ -307,12 +321,15 @@ def _in_our_unit(value: Decimal, unit: Unit, market: str) -> str:
             return f"{plain(value)} {market.split('-')[0]}"
         case "count":
             return str(int(value))
+        case _:
+            return plain(value)
 
 
 def _explained(line: Line, indent: int) -> list[str]:
     """One key of theirs: a line of ours, or a comment."""
     if line.fate == "converted":
-        return [f"{' ' * indent}{line.path.rpartition('.')[2]}: {line.value}"]
+        note = _comment(line.why, indent) if line.why else []
+        return [*note, f"{' ' * indent}{line.path.rpartition('.')[2]}: {line.value}"]
     head = f"{line.key}: {line.source}"
     if line.fate == "idle":
         return _comment(f"{head} ({line.why})", indent)
