@@ -14,6 +14,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from runner.config.dangers import LOSS_LIMITS
 from runner.config.hummingbot import DIALECTS, Dialect, Lost, Twin, Unit, at_rest, is_null, number, switch
 from runner.config.problems import Place, Problem, Source, in_order, nearest, one_of, printable, problem, shown
 from runner.config.read import read
@@ -21,6 +22,7 @@ from runner.config.shape import SYMBOL, VERSION
 from runner.config.spec import RunSpec
 from runner.config.tree import Items, Keys, Node, Scalar, decoded, tree
 from runner.model.money import MONEY, plain
+from runner.model.settings import Limits
 from runner.model.units import NUMBER
 
 Fate = Literal["converted", "idle", "lost"]
@@ -261,9 +263,9 @@ class _Conversion:
         yield "risk:"
         yield f"  max_position: {{{base}: {plain(MONEY.multiply(amount, Decimal(2 * levels)))}}}"
         yield f"  max_open_orders: {2 * levels + 2}"
-        yield from _comment(
-            f"What one order may be worth, once you know the price: max_order_notional: {{{quote}: …}}", 2
-        )
+        yield from _comment("Yours to add, for only you know how much:", 2)
+        for name in ("max_order_notional", *(name for name in LOSS_LIMITS if name in Limits.__struct_fields__)):
+            yield from _comment(f"{name}: {{{quote}: …}}", 2)
         yield ""
         yield "run: {on_stop: cancel}"
 

@@ -2,8 +2,8 @@
 
 Of its first generation of strategies (`strategy: NAME` at the top of the file). There 1 means 1 % and times are
 seconds. A key either has a twin, or a sentence that says why it has none and what comes closest.
-Source: Hummingbot's templates of the two strategies' files, versions 18 to 24 and 1 to 8, the fields of the second one's
-later form, which has no template, and their documentation.
+Source: Hummingbot's templates of the two strategies' files (versions 18 to 24, and 1 to 8), the fields of the second
+one's later form, which has no template, and their documentation.
 """
 
 from __future__ import annotations
@@ -165,6 +165,12 @@ _TOLERANCE = Twin(
 )
 _VERSION = Lost("", _always, "counts the versions of Hummingbot's own file format")
 
+_BAND = Lost(
+    "the strategy quotes at every price; risk.collar_price with risk.price_collar, a band that no order leaves on either "
+    "side, comes closest",
+    _below_zero,
+)
+
 _PURE_MARKET_MAKING = Dialect(
     "pure_market_making",
     {
@@ -180,13 +186,13 @@ _PURE_MARKET_MAKING = Dialect(
         "max_order_age": _AGE,
         "order_refresh_tolerance_pct": _TOLERANCE,
         "order_amount": Twin("order_amount", "base", required=True),
-        "price_ceiling": Lost(
-            "the strategy quotes at every price; risk.max_position, which ends the buying, comes closest", _below_zero
+        "price_ceiling": _BAND,
+        "price_floor": _BAND,
+        "moving_price_band_enabled": Lost(
+            "the strategy quotes at every price; risk.price_collar, which measures from the mid price of now, comes "
+            "closest",
+            is_no,
         ),
-        "price_floor": Lost(
-            "the strategy quotes at every price; risk.max_position, which ends the selling, comes closest", _below_zero
-        ),
-        "moving_price_band_enabled": Lost(f"the strategy quotes at every price; {_NOTHING}", is_no),
         "price_ceiling_pct": _part_of("moving_price_band_enabled"),
         "price_floor_pct": _part_of("moving_price_band_enabled"),
         "price_band_refresh_time": _part_of("moving_price_band_enabled"),
