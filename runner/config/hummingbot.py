@@ -166,8 +166,8 @@ _TOLERANCE = Twin(
 _VERSION = Lost("", _always, "counts the versions of Hummingbot's own file format")
 
 _BAND = Lost(
-    "the strategy quotes at every price; risk.collar_price with risk.price_collar, a band that no order leaves on either "
-    "side, comes closest",
+    "the strategy quotes at every price; risk.price_collar around a risk.collar_price, a band that no order "
+    "leaves, comes closest",
     _below_zero,
 )
 

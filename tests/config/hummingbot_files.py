@@ -26,6 +26,8 @@ _OTHERS = st.one_of(
     st.sampled_from(["current_market", "mid_price", "{}", "'1, 2.5'", "{order_1: [buy, 0.5, 100]}", "infinite"]),
 )
 
+_MODES = st.sampled_from(["null", "{}", "infinite", "single_order_level", "multi_order_level", "ignore_hanging_orders"])
+
 
 @st.composite
 def numbers(draw: st.DrawFn, low: Decimal, high: Decimal) -> str:
@@ -62,7 +64,8 @@ def hummingbot_files(draw: st.DrawFn, strategy: str) -> list[Line]:
     blocks: list[list[Line]] = [[(name, text)] for name, text in draw(_head(strategy))]
     for key in [*needed, *(key for key in chosen if "." not in key)]:
         inner = [each for each in chosen if each.startswith(f"{key}.")] if key in groups else []
-        blocks.append([(each, draw(value(dialect.keys[each], ours))) for each in inner or [key]])
+        drawn = [(each, draw(value(dialect.keys[each], ours))) for each in inner or [key]]
+        blocks.append([(key, draw(_MODES))] if key in groups and not inner else drawn)
     written = [line for block in draw(st.permutations(blocks)) for line in block]
     # Of two spellings of one parameter a file has one.
     twins: dict[str, str] = {}
