@@ -28,6 +28,9 @@ NEAR = 0.1
 """Depths that fewer than this part of the orders reach say little, and are left out of the fit."""
 
 
+RESIZE = 0.1
+"""The inventory changes quantities a little with every fill; only a larger part is worth a place in the queue."""
+
 FAR = 10
 """Nobody takes an ask at so many times the mid price, and beyond some price the venue takes none."""
 
@@ -142,15 +145,11 @@ class AvellanedaStoikov(Strategy, frozen=True, kw_only=True):
         assert isinstance(state, Memory)
         bid, ask = view.best_of_others(Side.BUY), view.best_of_others(Side.SELL)
         if bid is None or ask is None:
-            return Decision((), structs.replace(state, quotes=()), "no quotes: a side on which nobody else quotes")
+            return _nothing(state, "a side on which nobody else quotes")
         touch = Touch(view.market.ticks_for(Side.BUY, bid), view.market.ticks_for(Side.SELL, ask))
         memory = self._learn(view, touch, state)
         missing = self._missing(memory)
-        learnt = None if missing else _learnt(memory)
-        if learnt is None:
-            why = missing or "takers' orders do not become fewer with distance"
-            return Decision((), structs.replace(memory, quotes=()), f"no quotes: {why}")
-        return self._quote(view, touch, memory, learnt)
+        return _nothing(memory, missing) if missing else self._quote(view, touch, memory)
 
     # Learning --------------------------------------------------------------------------------------------
 
@@ -185,13 +184,18 @@ class AvellanedaStoikov(Strategy, frozen=True, kw_only=True):
 
     # Quoting ---------------------------------------------------------------------------------------------
 
-    def _quote(self, view: View, touch: "Touch", memory: Memory, learnt: Learnt) -> Decision:
-        inventory = self._inventory(view, touch)
-        optimal = self._optimal(touch.twice_mid / 2, inventory, learnt, self._time_left(view.time, memory), view.market)
+    def _quote(self, view: View, touch: "Touch", memory: Memory) -> Decision:
         slots = self.slots()
         kept = {quote.slot: quote for quote in memory.quotes if quote.slot in view.orders and quote.slot in slots}
-        fresh = self._ladder(view.market, touch, optimal, inventory, {})
         weigh = not 0 <= view.time - memory.weighed_at < self.order_refresh_time
+        if not weigh and len(kept) == len(slots):
+            return Decision(tuple(kept.values()), memory, f"{len(kept)} orders kept")
+        learnt = _learnt(memory)
+        if learnt is None:
+            return _nothing(memory, "takers' orders do not become fewer with distance")
+        inventory = self._inventory(view, touch)
+        optimal = self._optimal(touch.twice_mid / 2, inventory, learnt, self._time_left(view.time, memory), view.market)
+        fresh = self._ladder(view.market, touch, optimal, inventory, {})
         if weigh and self._moved(kept, fresh):
             kept = {}
         if 0 < len(kept) < len(slots):
@@ -234,10 +238,12 @@ class AvellanedaStoikov(Strategy, frozen=True, kw_only=True):
         return Optimal(min(found.bid, mid - half), max(found.ask, mid + half))
 
     def _moved(self, kept: Mapping[str, Quote], fresh: Mapping[str, Quote]) -> bool:
-        """Whether any price is further off than tolerated."""
+        """Whether any price is further off than tolerated, or a quantity by much."""
         for slot, old in kept.items():
             new = fresh.get(slot)
             if new is None or abs(_price(new) - _price(old)) > self.order_refresh_tolerance_pct * _price(old):
+                return True
+            if abs(new.quantity - old.quantity) > RESIZE * new.quantity:
                 return True
         return False
 
@@ -334,6 +340,10 @@ def decay(depths: Sequence[float]) -> float | None:
     covariance = sum((depth - mean_depth) * (log - mean_log) for depth, log in points.items())
     slope = covariance / sum((depth - mean_depth) ** 2 for depth in points)
     return -slope if slope < 0 else None
+
+
+def _nothing(memory: Memory, why: str) -> Decision:
+    return Decision((), structs.replace(memory, quotes=()), f"no quotes: {why}")
 
 
 def _learnt(memory: Memory) -> Learnt | None:

@@ -341,12 +341,25 @@ def test_orders_stay_until_they_are_weighed_and_a_filled_one_comes_back() -> Non
     assert len(first.quotes) == 4
     orders = resting(first.quotes)
     later = strategy.tick(view_of(Facts(*moved(3), orders), NOW + 29 * SECOND), first.state)
-    assert list(later.quotes) == list(first.quotes)
+    assert (list(later.quotes), later.reason) == (list(first.quotes), "4 orders kept")
     left = [order for order in orders if order.slot != "ask-1"]
     again = strategy.tick(view_of(Facts(*moved(3), left), NOW + 29 * SECOND), first.state)
     assert [new.slot for new, old in zip(again.quotes, first.quotes, strict=True) if new != old] == ["ask-1"]
     due = strategy.tick(view_of(Facts(*moved(3), orders), NOW + 30 * SECOND), later.state)
     assert ticks_of(due.quotes, Side.BUY)["bid-1"] > ticks_of(first.quotes, Side.BUY)["bid-1"]
+
+
+def test_other_parameters_are_quoted_at_the_next_weighing_and_slots_that_are_gone_at_once() -> None:
+    """As after a restart with a changed file."""
+    first = maker(order_levels=2, level_distances=Ratio("100%")).tick(
+        view_of(Facts(*AROUND_5000)), knowing(AROUND_5000)
+    )
+    facts = Facts(*AROUND_5000, resting(first.quotes))
+    fewer = maker(order_amount=BaseAmount("500 ROGER"))
+    soon = fewer.tick(view_of(facts, NOW + SECOND), first.state)
+    assert [quote.slot for quote in soon.quotes] == ["bid-1", "ask-1"]
+    due = fewer.tick(view_of(facts, NOW + 30 * SECOND), soon.state)
+    assert [(quote.slot, quote.quantity) for quote in due.quotes] == [("bid-1", 500.0), ("ask-1", 500.0)]
 
 
 # In the sandbox's market ----------------------------------------------------------------------------------
