@@ -16,11 +16,11 @@ from msgspec import Struct
 
 from runner.config.dangers import LOSS_LIMITS
 from runner.config.hummingbot import DIALECTS, Dialect, Lost, Twin, Unit, at_rest, is_null, number, switch
-from runner.config.problems import Place, Problem, Source, in_order, nearest, one_of, printable, problem, shown
+from runner.config.problems import Place, Problem, Source, in_order, nearest, printable, problem, shown
 from runner.config.read import read
 from runner.config.shape import SYMBOL, VERSION
 from runner.config.spec import RunSpec
-from runner.config.tree import Items, Keys, Node, Scalar, decoded, tree
+from runner.config.tree import Items, Keys, Node, Scalar, decoded, tree, typed
 from runner.model.money import MONEY, plain
 from runner.model.settings import Limits
 from runner.model.units import NUMBER
@@ -167,8 +167,8 @@ class _Conversion:
     def _convert(self, dialect: Dialect, key: str, at: Place, node: Node, market: str) -> Line:
         rule = dialect.keys.get(key)
         if rule is None:
-            near = one_of(key, dialect.keys) if nearest(key, dialect.keys) else None
-            hint = f"; for the key that it resembles {near} there" if near else ""
+            near = nearest(key, dialect.keys)
+            hint = f"; was {near} meant?" if near else ""
             return self._made(key, "lost", why=f"the converter knows no such key of this strategy{hint}")
         if isinstance(rule, Lost):
             rest = at_rest(dialect, self._document, key)
@@ -231,12 +231,13 @@ class _Conversion:
             *_comment(f"Made by `runner convert` from {printable(self._source.file)}, a file of Hummingbot.", 0),
             *_comment("Behind a # stands what has no twin here, and why.", 0),
             f"version: {VERSION}",
-            f"name: {run_name(self._source.file, dialect.use)}",
+            f"name: {_as_text(run_name(self._source.file, dialect.use))}",
             "",
             "connector:",
             *(_explained(exchange, 2) if exchange.fate == "lost" else ()),
             "  type: altmarkets",
-            *_comment(_WHERE[in_sandbox], 2),
+            *_comment(_IN_THE_SANDBOX if in_sandbox else _NOWHERE, 2),
+            *_comment(_ELSEWHERE, 2),
             f"  venue: {'sandbox' if in_sandbox else 'altmarkets'}",
             "",
             f"markets: [{market}]",
@@ -287,19 +288,23 @@ class _Conversion:
 
 _HEAD = ("strategy", "exchange", "market")
 
-_WHERE = {
-    True: "A local exchange with play money. Another OpenDAX exchange is named by its two addresses:\n"
-    "venue: {rest_url: https://…/api/v2/peatio, stream_url: wss://…/api/v2/ranger}",
-    False: "No run begins at this venue: Altmarkets has closed its doors, and the local sandbox has no such market. "
+_IN_THE_SANDBOX = "A local exchange with play money."
+_NOWHERE = "No run begins at this venue: Altmarkets has closed its doors, and the local sandbox has no such market."
+_ELSEWHERE = (
     "Another OpenDAX exchange is named by its two addresses:\n"
-    "venue: {rest_url: https://…/api/v2/peatio, stream_url: wss://…/api/v2/ranger}",
-}
+    "venue: {rest_url: https://…/api/v2/peatio, stream_url: wss://…/api/v2/ranger}"
+)
 
 
 def run_name(file: str, default: str) -> str:
     """A name for the run, made of the file's: `conf_PMM 1.yml` becomes `conf-pmm-1`."""
     stem = re.split(r"[/\\]", file)[-1].partition(".")[0]
     return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:40].strip("-") or default.replace("_", "-")
+
+
+def _as_text(word: str) -> str:
+    """With quotes where YAML, or our reading of it, would take it for a number or for nothing."""
+    return word if isinstance(typed(word), str) else f'"{word}"'
 
 
 def _flat(root: Keys) -> dict[str, tuple[Place, Node]]:

@@ -232,9 +232,10 @@ def test_a_key_of_somebodys_api_is_not_repeated() -> None:
 
 
 def test_an_unknown_key_is_told_and_not_dropped() -> None:
-    result = converted(PURE + "leverage: 5\n")
-    assert result.lines[-1].fate == "lost"
-    assert "    # leverage: 5\n" in result.text
+    result = converted(PURE + "leverage: 5\nfilled_orders_delay: 5\n")
+    assert [line.fate for line in result.lines[-2:]] == ["lost", "lost"]
+    assert "    # leverage: 5\n    #   The converter knows no such key of this strategy.\n" in result.text
+    assert result.lines[-1].why.endswith("; was filled_order_delay meant?")
 
 
 @pytest.mark.parametrize(
@@ -277,6 +278,8 @@ def test_what_is_no_strategy_file_is_told(source: str | bytes) -> None:
         ("conf/strategies/conf_PMM 1.yml", "conf-pmm-1"),
         ("C:\\hb\\Mine.yml", "mine"),
         ("<stdin>", "stdin"),
+        ("2024.yml", "2024"),
+        ("null.yml", "null"),
         ("---.yml", "pure-market-making"),
         (f"{'x' * 50}.yml", "x" * 40),
     ],
