@@ -4,13 +4,13 @@ The mid price is that of the others: own orders in the book are left out, or a m
 follow its own quotes. Prices are quote per base, quantities base.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from msgspec import Struct
 
 from runner.engine.strategy import Decision, Field, Refresh, State, Strategy, Trait, Traits
-from runner.engine.view import OwnOrder, View
+from runner.engine.view import View
 from runner.model.market import Market
 from runner.model.order import Quote, Side
 from runner.model.units import BaseAmount, Duration, Ratio
@@ -79,7 +79,7 @@ class PureMarketMaking(Strategy, frozen=True, kw_only=True):
     def tick(self, view: View, state: State) -> Decision:
         """Keep what still stands well, quote the rest at the prices of now."""
         assert isinstance(state, Memory)
-        bid, ask = best_of_others(view, Side.BUY), best_of_others(view, Side.SELL)
+        bid, ask = view.best_of_others(Side.BUY), view.best_of_others(Side.SELL)
         if bid is None or ask is None:
             return Decision((), Memory(), f"no quotes: no mid price, {_missing(view, bid, ask)}")
         mid = (bid + ask) / 2
@@ -170,22 +170,6 @@ class _Touch(Struct, frozen=True):
     bid: float
     ask: float
     centre: float
-
-
-def best_of_others(view: View, side: Side) -> float | None:
-    """The best price of a side at which somebody else quotes; None where nobody does."""
-    own = [order for order in view.orders.values() if order.side is side]
-    count = len(own) + 1  # an own order can hide one level at most
-    levels = view.book.bids(count) if side is Side.BUY else view.book.asks(count)
-    half_a_lot = view.market.quantity_float(0.5)
-    for price, quantity in levels:
-        if quantity - _own_quantity(own, price) > half_a_lot:
-            return price
-    return None
-
-
-def _own_quantity(orders: Iterable[OwnOrder], price: float) -> float:
-    return sum(order.remaining for order in orders if order.price == price)
 
 
 def _missing(view: View, bid: float | None, ask: float | None) -> str:

@@ -21,7 +21,7 @@ from runner.run.markets import known_markets
 @click.option("-o", "--output", metavar="FILE", help="Write it there instead of to stdout. An existing file stays.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: the text, and what became of each key.")
 def command(file: str, output: str | None, as_json: bool) -> None:
-    """Turn a Hummingbot pure_market_making file (- for stdin) into a strategy file.
+    """Turn a Hummingbot file of pure_market_making or avellaneda_market_making (- for stdin) into a strategy file.
 
     Every value keeps its meaning and gets its unit: Hummingbot's bid_spread: 1 is 1 %, and becomes 1%. What has no
     twin here becomes a comment that says why, and what comes closest. The result passes `runner check`, trades on

@@ -14,13 +14,15 @@ from typing import Literal
 
 from msgspec import Struct
 
-from runner.config.hummingbot import DIALECTS, Dialect, Lost, Twin, Unit, at_rest, is_null, number
-from runner.config.problems import Place, Problem, Source, in_order, nearest, one_of, printable, problem, shown
+from runner.config.dangers import LOSS_LIMITS
+from runner.config.hummingbot import DIALECTS, Dialect, Lost, Twin, Unit, at_rest, is_null, number, switch
+from runner.config.problems import Place, Problem, Source, in_order, nearest, printable, problem, shown
 from runner.config.read import read
 from runner.config.shape import SYMBOL, VERSION
 from runner.config.spec import RunSpec
-from runner.config.tree import Items, Keys, Node, Scalar, decoded, tree
+from runner.config.tree import Items, Keys, Node, Scalar, decoded, tree, typed
 from runner.model.money import MONEY, plain
+from runner.model.settings import Limits
 from runner.model.units import NUMBER
 
 Fate = Literal["converted", "idle", "lost"]
@@ -32,7 +34,10 @@ _FIRST_NAMES = {"maker_market", "primary_market", "bid_place_threshold", "ask_pl
 
 
 class Line(Struct, frozen=True):
-    """What became of one key of theirs. `path` and `value` are ours, empty unless `converted`."""
+    """What became of one key of theirs. `path` and `value` are ours, empty unless `converted`.
+
+    `why` it was not; of a converted key, what a reader should know, mostly nothing.
+    """
 
     key: str
     line: int
@@ -113,7 +118,7 @@ class _Conversion:
             self._problems.append(problem(self._places[early][0], (early,), "convert.version", what, fix))
         elif node is None and _SECOND_GENERATION & set(self._places):
             what = "this is a file of Hummingbot's second generation of strategies, where 0.01 means 1 %"
-            fix = "write the strategy file by hand: `runner strategies pure_market_making` lists what there is"
+            fix = "write the strategy file by hand: `runner strategies` lists what there is"
             self._problems.append(problem(at, (), "convert.version", what, fix))
         elif name not in DIALECTS:
             what = f"strategy {shown(name)} cannot be converted" if name else "there is no `strategy:` in this file"
@@ -162,8 +167,8 @@ class _Conversion:
     def _convert(self, dialect: Dialect, key: str, at: Place, node: Node, market: str) -> Line:
         rule = dialect.keys.get(key)
         if rule is None:
-            near = one_of(key, dialect.keys) if nearest(key, dialect.keys) else None
-            hint = f"; for the key that it resembles {near} there" if near else ""
+            near = nearest(key, dialect.keys)
+            hint = f"; was {near} meant?" if near else ""
             return self._made(key, "lost", why=f"the converter knows no such key of this strategy{hint}")
         if isinstance(rule, Lost):
             rest = at_rest(dialect, self._document, key)
@@ -175,10 +180,13 @@ class _Conversion:
             return self._made(key, "idle", why="not set there")
         if rule.unless is not None and rule.unless(node):
             return self._made(key, "lost", why=rule.why)
-        return self._made(key, "converted", f"strategy.params.{rule.name}", self._value(rule, key, node, market))
+        value = self._value(rule, key, node, market)
+        return self._made(key, "converted", f"strategy.params.{rule.name}", value, rule.note)
 
     def _value(self, rule: Twin, key: str, node: Node, market: str) -> str:
         """Their number in our unit, exactly; empty, and a problem, for what is no number."""
+        if rule.unit == "switch":
+            return self._switch(key, node)
         found = number(node)
         if found is None or (rule.unit == "count" and found != int(found)):
             wanted = "a whole number" if rule.unit == "count" else "a number"
@@ -190,6 +198,13 @@ class _Conversion:
             self._problems.append(problem(node.at, (key,), "convert.value", what, fix))
             return ""
         return _in_our_unit(found, rule.unit, market)
+
+    def _switch(self, key: str, node: Node) -> str:
+        found = switch(node)
+        if found is None:
+            what = f"{shown(_written(node))} is neither true nor false"
+            self._problems.append(problem(node.at, (key,), "convert.value", what, "write true or false"))
+        return str(found).lower()
 
     def _missing(self, dialect: Dialect) -> None:
         for key, rule in dialect.keys.items():
@@ -216,12 +231,13 @@ class _Conversion:
             *_comment(f"Made by `runner convert` from {printable(self._source.file)}, a file of Hummingbot.", 0),
             *_comment("Behind a # stands what has no twin here, and why.", 0),
             f"version: {VERSION}",
-            f"name: {run_name(self._source.file, dialect.use)}",
+            f"name: {_as_text(run_name(self._source.file, dialect.use))}",
             "",
             "connector:",
             *(_explained(exchange, 2) if exchange.fate == "lost" else ()),
             "  type: altmarkets",
-            *_comment(_WHERE[in_sandbox], 2),
+            *_comment(_IN_THE_SANDBOX if in_sandbox else _NOWHERE, 2),
+            *_comment(_ELSEWHERE, 2),
             f"  venue: {'sandbox' if in_sandbox else 'altmarkets'}",
             "",
             f"markets: [{market}]",
@@ -229,6 +245,7 @@ class _Conversion:
             "strategy:",
             f"  use: {dialect.use}",
             "  params:",
+            *(f"    {name}: {value}" for name, value in dialect.fixed.items()),
             *(text for line in params for text in _explained(line, 4)),
             "",
             *self._rest(market, params),
@@ -247,9 +264,9 @@ class _Conversion:
         yield "risk:"
         yield f"  max_position: {{{base}: {plain(MONEY.multiply(amount, Decimal(2 * levels)))}}}"
         yield f"  max_open_orders: {2 * levels + 2}"
-        yield from _comment(
-            f"What one order may be worth, once you know the price: max_order_notional: {{{quote}: …}}", 2
-        )
+        yield from _comment("Yours to add, for only you know how much:", 2)
+        for name in ("max_order_notional", *(name for name in LOSS_LIMITS if name in Limits.__struct_fields__)):
+            yield from _comment(f"{name}: {{{quote}: …}}", 2)
         yield ""
         yield "run: {on_stop: cancel}"
 
@@ -271,19 +288,23 @@ class _Conversion:
 
 _HEAD = ("strategy", "exchange", "market")
 
-_WHERE = {
-    True: "A local exchange with play money. Another OpenDAX exchange is named by its two addresses:\n"
-    "venue: {rest_url: https://…/api/v2/peatio, stream_url: wss://…/api/v2/ranger}",
-    False: "No run begins at this venue: Altmarkets has closed its doors, and the local sandbox has no such market. "
+_IN_THE_SANDBOX = "A local exchange with play money."
+_NOWHERE = "No run begins at this venue: Altmarkets has closed its doors, and the local sandbox has no such market."
+_ELSEWHERE = (
     "Another OpenDAX exchange is named by its two addresses:\n"
-    "venue: {rest_url: https://…/api/v2/peatio, stream_url: wss://…/api/v2/ranger}",
-}
+    "venue: {rest_url: https://…/api/v2/peatio, stream_url: wss://…/api/v2/ranger}"
+)
 
 
 def run_name(file: str, default: str) -> str:
     """A name for the run, made of the file's: `conf_PMM 1.yml` becomes `conf-pmm-1`."""
     stem = re.split(r"[/\\]", file)[-1].partition(".")[0]
     return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:40].strip("-") or default.replace("_", "-")
+
+
+def _as_text(word: str) -> str:
+    """With quotes where YAML, or our reading of it, would take it for a number or for nothing."""
+    return word if isinstance(typed(word), str) else f'"{word}"'
 
 
 def _flat(root: Keys) -> dict[str, tuple[Place, Node]]:
@@ -307,12 +328,15 @@ def _in_our_unit(value: Decimal, unit: Unit, market: str) -> str:
             return f"{plain(value)} {market.split('-')[0]}"
         case "count":
             return str(int(value))
+        case _:
+            return plain(value)
 
 
 def _explained(line: Line, indent: int) -> list[str]:
     """One key of theirs: a line of ours, or a comment."""
     if line.fate == "converted":
-        return [f"{' ' * indent}{line.path.rpartition('.')[2]}: {line.value}"]
+        note = _comment(line.why, indent) if line.why else []
+        return [*note, f"{' ' * indent}{line.path.rpartition('.')[2]}: {line.value}"]
     head = f"{line.key}: {line.source}"
     if line.fate == "idle":
         return _comment(f"{head} ({line.why})", indent)

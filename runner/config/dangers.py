@@ -54,10 +54,11 @@ def _spread_below_fees(subject: Subject) -> Iterator[Problem]:
     fees = float(MONEY.add(market.maker_fee, market.maker_fee))
     if trait.value < fees * (1 - 1e-9):  # a spread of exactly two fees breaks even, in floats too
         what = (
-            f"buying and selling again earns {_percent(trait.value)}, and two fees of {market.symbol} cost "
-            f"{_percent(fees)}: every round trip loses"
+            f"buying and selling again may earn no more than {_percent(trait.value)}, and two fees of {market.symbol} "
+            f"cost {_percent(fees)}: a round trip then loses"
         )
-        fix = f"let {' and '.join(trait.parameters)} together be more than {_percent(fees)}"
+        sum_of = " and ".join(trait.parameters) + (" together" if trait.parameters[1:] else "")
+        fix = f"let {sum_of} be more than {_percent(fees)}"
         yield _warning(subject, trait.parameters, "spread.fees", what, fix)
 
 
@@ -91,8 +92,9 @@ def _live_without_loss_limit(subject: Subject) -> Iterator[Problem]:
     limits = subject.spec.settings.limits
     known = [name for name in LOSS_LIMITS if name in Limits.__struct_fields__]
     if known and not any(getattr(limits, name) for name in known) and _real(subject.spec):
-        what = "nothing ends the run however much it loses"
-        yield _at(subject, ("risk",), "limit.loss", what, f"add {' or '.join(known)} to risk")
+        here = ("risk",) if _find(subject, ("risk",))[0] else ("connector", "venue")
+        what, fix = "nothing ends the run however much it loses", f"add {' or '.join(known)} to risk"
+        yield problem(_find(subject, here)[1], ("risk",), "limit.loss", what, fix)
 
 
 RULES: tuple[Rule, ...] = (
@@ -114,10 +116,7 @@ def _real(spec: RunSpec) -> bool:
 def _warning(subject: Subject, parameters: tuple[str, ...], code: str, what: str, fix: str) -> Problem:
     """At the first of the parameters that the file sets."""
     paths: list[Path] = [("strategy", "params", name) for name in parameters]
-    return _at(subject, next((path for path in paths if _find(subject, path)[0] == path), paths[0]), code, what, fix)
-
-
-def _at(subject: Subject, path: Path, code: str, what: str, fix: str) -> Problem:
+    path = next((path for path in paths if _find(subject, path)[0] == path), paths[0])
     return problem(_find(subject, path)[1], path, code, what, fix)
 
 

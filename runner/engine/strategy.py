@@ -56,8 +56,8 @@ class Refresh(Struct, frozen=True):
 class Traits(Struct, frozen=True, kw_only=True):
     """What a strategy's parameters say about how it trades, whatever the market does. None: they do not say.
 
-    `round_trip` is what buying and selling again earns before fees, as a part of the price; `quantity` is that of the
-    smallest order (base).
+    `round_trip` is the least that buying and selling again earns before fees, as a part of the price; `quantity` is
+    that of the smallest order (base).
     """
 
     round_trip: Trait | None = None

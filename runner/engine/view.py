@@ -260,6 +260,21 @@ class View:
             for order in self._here.orders()
         }
 
+    def best_of_others(self, side: Side) -> float | None:
+        """The best price of a side at which somebody else quotes; None where nobody does.
+
+        Around it a maker that is alone at the touch would not follow its own quotes.
+        """
+        own = [order for order in self.orders.values() if order.side is side]
+        count = len(own) + 1  # an own order can hide one level at most
+        levels = self.book.bids(count) if side is Side.BUY else self.book.asks(count)
+        half_a_lot = self.market.quantity_float(0.5)
+        for price, quantity in levels:
+            ours = sum(order.remaining for order in own if order.price == price)
+            if quantity - ours > half_a_lot:
+                return price
+        return None
+
     @cached_property
     def fills(self) -> tuple[OwnFill, ...]:
         """Own fills since the last tick, oldest first."""

@@ -32,7 +32,9 @@ def test_a_warning_does_not_change_the_exit_code(thin: str) -> None:
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
     assert lines[0] == f"{thin}: ok, pure_market_making on ROGER-BTC at sandbox"
-    assert lines[1].startswith(f"{thin}:7:24: warning: buying and selling again earns 0.4%, and two fees")
+    assert lines[1].startswith(
+        f"{thin}:7:24: warning: buying and selling again may earn no more than 0.4%, and two fees"
+    )
 
 
 def test_strict_takes_it_for_a_mistake(thin: str) -> None:
@@ -71,4 +73,4 @@ def test_a_strict_run_does_not_begin(thin: str, tmp_path: Path) -> None:
     done = runner_run(thin, "--strict", "--headless", state=tmp_path / "state")
     assert done.returncode == 3
     assert done.stdout == ""
-    assert done.stderr.startswith(f"runner: {thin}:7:24: warning: buying and selling again earns 0.4%")
+    assert done.stderr.startswith(f"runner: {thin}:7:24: warning: buying and selling again may earn no more than 0.4%")

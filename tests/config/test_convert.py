@@ -36,6 +36,28 @@ filled_order_delay: 60.0
 """
 
 
+AVELLANEDA = """\
+strategy: avellaneda_market_making
+exchange: altmarkets
+market: LTC-BTC
+execution_timeframe_mode: {}
+order_amount: 1.0
+order_optimization_enabled: true
+risk_factor: 0.5
+min_spread: 0.1
+order_refresh_time: 60.0
+inventory_target_base_pct: 50.0
+trading_intensity_buffer_size: 200
+order_levels_mode:
+  order_levels: 2
+  level_distances: 25.0
+order_override: null
+hanging_orders_mode:
+  hanging_orders_cancel_pct: 10.0
+should_wait_order_cancel_confirmation: true
+"""
+
+
 def converted(source: str | bytes, file: str = "conf_pure_mm_1.yml") -> Converted:
     found = convert(source, file=file, sandbox_markets=SANDBOX)
     assert isinstance(found, Converted), "\n".join(map(str, found))
@@ -73,8 +95,11 @@ def test_the_result_passes_the_check_and_each_value_is_the_same_in_its_unit(stra
         rule = rules.get(line.key)
         if isinstance(rule, Twin):
             ours = getattr(run.strategy, rule.name)
-            exact = ours.exact if isinstance(ours, Ratio | BaseAmount) else Decimal(int(ours))
-            assert exact == in_our_measure(rule, theirs[line.key]), line
+            meant = in_our_measure(rule, theirs[line.key])
+            if isinstance(ours, Ratio | BaseAmount):
+                assert ours.exact == meant, line
+            else:
+                assert ours == (float(meant) if rule.unit == "number" else meant), line
 
 
 @pytest.mark.slow
@@ -86,9 +111,12 @@ def test_every_key_is_converted_or_commented_once_in_their_order(strategy: str, 
     result = converted(text(lines))
     assert [line.key for line in result.lines] == [key for key, _ in lines]
     params = result.text.partition("  params:\n")[2].partition("\n\n")[0]
-    told = re.findall(r"^    (?:# )?([a-z_]+): ", params, re.MULTILINE)
-    assert told == [key for key, _ in lines if key not in HEAD]
-    commented = re.findall(r"^    # ([a-z_]+): ", params, re.MULTILINE)
+    told = re.findall(r"^    (?:# )?([a-z_.]+): ", params, re.MULTILINE)
+    fixed = list(DIALECTS[strategy].fixed)
+    assert told[: len(fixed)] == fixed
+    ours = {line.key: line.path.rpartition(".")[2] or line.key for line in result.lines}
+    assert told[len(fixed) :] == [ours[key] for key, _ in lines if key not in HEAD]
+    commented = re.findall(r"^    # ([a-z_.]+): ", params, re.MULTILINE)
     assert commented == [line.key for line in result.lines if line.fate != "converted" and line.key not in HEAD]
     assert all(line.why for line in result.lines if line.fate != "converted")
     assert all(line.path and line.value for line in result.of("converted"))
@@ -117,7 +145,7 @@ def test_every_twin_is_a_parameter_of_ours_with_that_unit(strategy: str) -> None
     dialect = DIALECTS[strategy]
     assert dialect.use in installed()
     ours = {row.name: row.kind for row in parameters(load(dialect.use, Path()))}
-    kinds = {"percent": Ratio, "seconds": Duration, "base": BaseAmount, "count": int, "number": float}
+    kinds = {"percent": Ratio, "seconds": Duration, "base": BaseAmount, "count": int, "number": float, "switch": bool}
     for key, rule in dialect.keys.items():
         if isinstance(rule, Twin):
             assert ours[rule.name] is kinds[rule.unit], key
@@ -130,6 +158,27 @@ def test_every_key_without_a_twin_says_why_and_belongs_to_a_key_that_there_is(st
         if isinstance(rule, Lost):
             assert rule.why or rule.rest, key
             assert rule.of is None or rule.of in keys, key
+
+
+def test_avellaneda_becomes_its_own_strategy_in_hummingbots_form() -> None:
+    result = converted(AVELLANEDA)
+    run = spec(result)
+    assert run.settings.strategy == "avellaneda_stoikov"
+    assert run.settings.params == {
+        "variant": "hummingbot",
+        "order_amount": "1 LTC",
+        "order_optimization_enabled": True,
+        "risk_factor": "0.5",
+        "min_spread": "0.1%",
+        "order_refresh_time": "60s",
+        "inventory_target_base_pct": "50%",
+        "trading_intensity_buffer_size": 200,
+        "order_levels": 2,
+        "level_distances": "25%",
+    }
+    assert run.settings.limits.max_position == {"LTC": Decimal(4)}
+    assert [line.key for line in result.of("lost")] == ["hanging_orders_mode.hanging_orders_cancel_pct"]
+    assert "    # Here it counts takers' orders in the public trades" in result.text
 
 
 # One by one -----------------------------------------------------------------------------------------------
@@ -183,14 +232,16 @@ def test_a_key_of_somebodys_api_is_not_repeated() -> None:
 
 
 def test_an_unknown_key_is_told_and_not_dropped() -> None:
-    result = converted(PURE + "leverage: 5\n")
-    assert result.lines[-1].fate == "lost"
-    assert "    # leverage: 5\n" in result.text
+    result = converted(PURE + "leverage: 5\nfilled_orders_delay: 5\n")
+    assert [line.fate for line in result.lines[-2:]] == ["lost", "lost"]
+    assert "    # leverage: 5\n    #   The converter knows no such key of this strategy.\n" in result.text
+    assert result.lines[-1].why.endswith("; was filled_order_delay meant?")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "where", "code"),
     [
+        ("filled_order_delay: 60.0", "order_levels: two", "9:15", "convert.value"),
         ("bid_spread: 1\n", "", "1:1", "convert.missing"),
         ("bid_spread: 1", "bid_spread: null", "5:1", "convert.missing"),
         ("bid_spread: 1", "bid_spread:", "5:1", "convert.missing"),
@@ -227,6 +278,8 @@ def test_what_is_no_strategy_file_is_told(source: str | bytes) -> None:
         ("conf/strategies/conf_PMM 1.yml", "conf-pmm-1"),
         ("C:\\hb\\Mine.yml", "mine"),
         ("<stdin>", "stdin"),
+        ("2024.yml", "2024"),
+        ("null.yml", "null"),
         ("---.yml", "pure-market-making"),
         (f"{'x' * 50}.yml", "x" * 40),
     ],

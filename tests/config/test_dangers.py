@@ -137,8 +137,9 @@ def test_a_value_of_an_override_is_told_there() -> None:
 
 def test_what_is_not_known_is_not_warned_of(folder: Path) -> None:
     elsewhere = "connector.venue=altmarkets"
-    found = warned(("40bps\n    ask", "0bps\n    ask"), ("ask_spread: 40bps", "ask_spread: 0"), sets=(elsewhere,))
-    assert [warning.code for warning in found] == ["limit.loss"]  # for that nothing of the venue has to be known
+    nothing = (("bid_spread: 40bps", "bid_spread: 0"), ("ask_spread: 40bps", "ask_spread: 0"))
+    assert codes(warned(*nothing)) == ["spread.fees"]
+    assert "spread.fees" not in codes(warned(*nothing, sets=(elsewhere,)))
     assert spread_spec(GOOD.replace("40bps", "0bps"), folder).warnings == ()  # it has no traits
 
 
@@ -162,6 +163,8 @@ def test_real_money_without_a_loss_limit_is_told(venue: str, told: bool, monkeyp
     monkeypatch.setattr(dangers, "LOSS_LIMITS", ("max_open_orders", "no_such_limit"))
     change = ("venue: sandbox", venue)
     assert codes(warned(change)) == ["limit.loss"] * told
+    for warning in warned(change):
+        assert (warning.line, warning.path) == (3, "risk")  # at the venue, for there is no risk to point at
     assert codes(warned(change, sets=("risk.max_open_orders=5",))) == []
     for warning in warned(change, sets=("risk.max_book_age=5s",)):
         assert (warning.file, warning.path, warning.fix) == ("--set", "risk", "add max_open_orders to risk")

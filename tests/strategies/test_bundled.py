@@ -18,6 +18,7 @@ from runner.model.settings import MILLISECOND, SECOND
 from runner.run.markets import known_markets
 from runner.simulation.markets import SANDBOX_LISTINGS
 from runner.simulation.sandbox import sandbox
+from strategies.avellaneda_stoikov import AvellanedaStoikov
 from strategies.pure_market_making import PureMarketMaking
 
 FOLDER = Path(__file__).parents[2] / "strategies"
@@ -49,7 +50,7 @@ def test_a_bundled_file_runs_as_it_is(path: Path) -> None:
 def test_its_limits_let_all_its_orders_through(path: Path) -> None:
     spec = spec_of(path)
     strategy, limits = spec.strategy, spec.settings.limits
-    assert isinstance(strategy, PureMarketMaking)
+    assert isinstance(strategy, PureMarketMaking | AvellanedaStoikov)
     listing = next(one for one in SANDBOX_LISTINGS if one.market.symbol == spec.settings.markets[0])
     amount, price = strategy.order_amount.exact, listing.price * 2  # however far the crowd's fair price wanders
     assert limits.max_open_orders is not None

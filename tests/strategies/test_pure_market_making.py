@@ -1,84 +1,22 @@
 """Laws of pure market making, on the real book, view and reconciler."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 
 import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from one_market import MARKET, SYMBOL, Facts, Levels, books, order_of, ticks_of, view_of
 
-from runner.engine.book import Book
 from runner.engine.reconcile import difference, targets
-from runner.engine.view import Balance, MarketData, Position, View
-from runner.model.event import BookGap, BookSnapshot, PublicTrade
+from runner.engine.view import View
+from runner.model.event import BookGap
 from runner.model.ids import valid_slot
-from runner.model.market import Market
-from runner.model.money import ONE
-from runner.model.order import Fill, Order, OrderState, Quote, Side
+from runner.model.order import Order, Quote, Side
 from runner.model.settings import SECOND
 from runner.model.units import BaseAmount, Duration, Ratio
 from strategies.pure_market_making import Memory, PureMarketMaking
-
-MARKET = Market(
-    id="rogerbtc",
-    base="ROGER",
-    quote="BTC",
-    price_precision=8,
-    amount_precision=2,
-    price_min=Decimal("0.00000001"),
-    quantity_min=ONE,
-)
-SYMBOL = MARKET.symbol
-Levels = dict[int, int]
-
-
-class Facts:
-    """One market's state as the engine would hand it to a view."""
-
-    def __init__(self, bids: Levels, asks: Levels, orders: Sequence[Order] = (), position: float = 0.0) -> None:
-        self.market = MARKET
-        self.live = Book()
-        self.book: MarketData = self.live
-        self.live.apply(BookSnapshot(SYMBOL, 1, tuple(bids.items()), tuple(asks.items())), 0)
-        self.trades: Sequence[PublicTrade] = ()
-        self.heard_at = 0
-        self._orders = orders
-        self._position = Position(position, None, 0.0, None)
-
-    def orders(self) -> Sequence[Order]:
-        return self._orders
-
-    def fills(self) -> Sequence[tuple[str, Fill]]:
-        return ()
-
-    def position(self) -> Position:
-        return self._position
-
-    def balance(self, currency: str) -> Balance:
-        return Balance(0.0, 0.0)
-
-
-def view_of(facts: Facts, time: int = 1000 * SECOND) -> View:
-    return View(time, SYMBOL, {SYMBOL: facts})
-
-
-def order_of(slot: str, side: Side, ticks: int, lots: int, state: OrderState = OrderState.OPEN) -> Order:
-    return Order(
-        client_id=slot,
-        slot=slot,
-        generation=1,
-        market=SYMBOL,
-        side=side,
-        ticks=ticks,
-        lots=lots,
-        state=state,
-        created=0,
-        changed=0,
-        event=1,
-        sign_before=0,
-    )
 
 
 def maker(**changes: object) -> PureMarketMaking:
@@ -89,17 +27,6 @@ def maker(**changes: object) -> PureMarketMaking:
         "order_level_spread": Ratio("20bps"),
     }
     return PureMarketMaking(**{**params, **changes})  # type: ignore[arg-type]
-
-
-def ticks_of(quotes: Sequence[Quote], side: Side) -> dict[str, int]:
-    """Ticks by slot; every price is a whole number of them already."""
-    found = {}
-    for quote in quotes:
-        if quote.side is side:
-            assert isinstance(quote.price, float)
-            found[quote.slot] = MARKET.ticks_for(side, quote.price)
-            assert MARKET.price_float(found[quote.slot]) == quote.price
-    return found
 
 
 def basis_points(most: int) -> st.SearchStrategy[Ratio]:
@@ -118,17 +45,6 @@ makers = st.builds(
     inventory_skew=basis_points(1000),
 )
 positions = st.floats(-1e9, 1e9)
-
-
-@st.composite
-def books(draw: st.DrawFn) -> tuple[Levels, Levels]:
-    """Bids and asks of others, from prices of one tick up."""
-    bid = draw(st.integers(1, 50) | st.integers(1, 10**7))
-    ask = bid + draw(st.integers(1, 20) | st.integers(1, 10**5))
-    lots = st.integers(1, 10**6)
-    bids = {max(1, bid - gap): draw(lots) for gap in range(draw(st.integers(1, 4)))}
-    asks = {ask + gap: draw(lots) for gap in range(draw(st.integers(1, 4)))}
-    return bids, asks
 
 
 # Laws of one tick -------------------------------------------------------------------------------------------
