@@ -103,7 +103,7 @@ def test_a_failure_is_explained_written_down_and_can_be_repeated(folder: Path) -
     assert sorted(path.name for path in found.iterdir()) == ["failure.txt", "strategy.yml", "tape.json"]
     (scene,) = json.loads((found / "tape.json").read_text())["scenes"]
     assert scene["kind"] in {"no_bids", "nobody"}
-    assert len((found / "strategy.yml").read_text().splitlines()) == 8
+    assert len((found / "strategy.yml").read_text().splitlines()) <= 10
     assert (found / "failure.txt").read_text().startswith("raised after")
 
     again = fuzz("--repeat", "fuzz-halved-7")

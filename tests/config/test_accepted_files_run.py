@@ -1,4 +1,5 @@
-"""What `check` accepts can be run: ten simulated minutes of files that nobody wrote, in mild and in harsh weather.
+"""What `check` accepts can be run: ten simulated minutes of files that nobody wrote, in mild and in harsh weather, and
+some minutes of markets that nobody wishes for.
 
 RUNNER_TEST_FILE_RUNS asks for more of them than the suite plays.
 """
@@ -16,6 +17,9 @@ from runner.config.spec import RunSpec
 from runner.model.settings import SECOND
 from runner.run.chaos.plan import explained, plan_for
 from runner.run.chaos.play import play
+from runner.run.fuzz.case import Case, file_params
+from runner.run.fuzz.case import play as fuzzed
+from runner.run.fuzz.search import tapes
 from runner.run.markets import known_markets
 from runner.simulation.dice import seed_state
 from runner.simulation.tally import Tally
@@ -59,3 +63,27 @@ def test_an_accepted_file_keeps_every_limit_for_ten_minutes_and_stops_clean(caps
     assert min(told["mild"], told["harsh"]) > RUNS // 10
     assert total.orders > RUNS
     assert total.fills > 0
+
+
+@pytest.mark.slow
+def test_an_accepted_file_lives_through_any_market(capsys: pytest.CaptureFixture[str]) -> None:
+    told: Counter[str] = Counter()
+
+    @settings(
+        max_examples=RUNS, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.shrink)
+    )
+    @given(text=files, data=st.data())
+    def run(text: str, data: st.DataObject) -> None:
+        spec = read(text, file="drawn.yml", markets=known_markets)
+        assert isinstance(spec, RunSpec), "\n".join(map(str, spec))
+        outcome = fuzzed(spec, Case(file_params(spec), data.draw(tapes(spec.settings.markets))))
+        assert outcome.failure is None, text
+        told.update(runs=1, ticks=outcome.ticks, orders=outcome.orders, fills=outcome.fills)
+        told.update(minutes=outcome.simulated // (60 * SECOND), refused=outcome.refusals.total())
+
+    run()
+    with capsys.disabled():
+        print(f"\n{dict(told)}, violations 0")  # noqa: T201
+    assert told["runs"] >= RUNS
+    assert told["orders"] > RUNS
+    assert told["fills"] > 0

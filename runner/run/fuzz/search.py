@@ -5,7 +5,7 @@ failure shrinks towards the file as it is, and towards a market where nothing ha
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
@@ -128,7 +128,7 @@ def _configured(examples: int) -> settings:
 
 def cases(spec: RunSpec) -> SearchStrategy[Case]:
     """Parameters within their bounds, and up to some scenes."""
-    return st.builds(Case, _params(spec), st.builds(Tape, st.integers(0, 2**16), _scenes(spec)))
+    return st.builds(Case, _params(spec), tapes(spec.settings.markets))
 
 
 def _params(spec: RunSpec) -> SearchStrategy[dict[str, Any]]:
@@ -145,8 +145,8 @@ def _without_defaults(params: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value is not UNCHANGED}
 
 
-def _scenes(spec: RunSpec) -> SearchStrategy[tuple[Scene, ...]]:
-    symbols = spec.settings.markets
+def tapes(symbols: Sequence[str]) -> SearchStrategy[Tape]:
+    """Up to some scenes, in all markets or in one of several."""
     market = st.sampled_from(("", *symbols)) if len(symbols) > 1 else st.just("")
     scene = st.builds(
         lambda kind, seconds, percent, market: Scene(
@@ -157,4 +157,4 @@ def _scenes(spec: RunSpec) -> SearchStrategy[tuple[Scene, ...]]:
         st.sampled_from(SPIKES),
         market,
     )
-    return st.lists(scene, max_size=SCENES_MAX).map(tuple)
+    return st.builds(Tape, st.integers(0, 2**16), st.lists(scene, max_size=SCENES_MAX).map(tuple))
