@@ -97,6 +97,7 @@ class Desk:
         self.outputs: list[Output] = []
         self.engine = Engine(Quotes)
         self.mute = False  # the venue does not answer look-ups by itself
+        self._unanswered: tuple[Command, ...] = ()
         self.at_work = at_work
         configured = Settings(name="rules", tag=TAG, markets=(ROGER.symbol,), strategy="quotes", **settings)
         for what in (Configured(configured), restored or Restored(EPOCH), MarketsRead((ROGER,)), ClockRead(0, 0)):
@@ -114,11 +115,23 @@ class Desk:
         before = self._handle(Budget(self.free, self.now + SECOND))
         output = self._handle(what)
         commands = before.commands + output.commands
-        while commands and not self.mute:
+        if self.mute:
+            self._unanswered += commands
+        else:
+            self._serve(commands)
+        return output
+
+    def speak(self) -> None:
+        """No longer mute: what was asked meanwhile is answered, too."""
+        self.mute = False
+        commands, self._unanswered = self._unanswered, ()
+        self._serve(commands)
+
+    def _serve(self, commands: tuple[Command, ...]) -> None:
+        while commands:
             commands = tuple(
                 c for each in commands for answer in self._answers(each) for c in self._handle(answer).commands
             )
-        return output
 
     def _handle(self, what: What) -> Output:
         self.number += 1
