@@ -325,6 +325,18 @@ def test_rule_12_a_cancel_waits_for_the_book_and_repeats_until_the_end_is_seen()
     assert desk.order(place.client_id).state is OrderState.CANCELLED
 
 
+def test_rule_12_a_cancel_that_was_under_way_at_a_crash_is_taken_up_again() -> None:
+    cancelling = held(1, OrderState.CANCELLING)
+    desk = Desk(restored=Restored(EPOCH, (cancelling,), {"bid": 0}))
+    desk.wait(2)
+    assert not desk.asked(Cancel)  # it may have arrived
+    desk.give(OrderRead(desk.asked(ReadOrder)[-1].query, 1, row(name(), 1)))
+    assert desk.asked(Cancel) == [Cancel(1, name())]
+    desk.give(OrderNews(row(None, 1, "cancel")))
+    desk.wait(2)
+    assert [place.client_id for place in desk.asked(Place)] == [name(generation=1)]
+
+
 def test_rule_13_news_that_overtakes_the_answer_waits_for_it() -> None:
     desk = Desk()
     place = desk.place()
