@@ -165,6 +165,8 @@ class Orders:
                 for venue_id in order.venue_ids:
                     self._copies.add(order.client_id, venue_id)
                     self.reads.want(venue_id, now)
+            if order.state is OrderState.CANCELLING:
+                self.want_gone(order, "it was to go before the restart", now)  # whether the cancel arrived or not
 
     def intend(self, approved: Approved, reason: str, event: int, now: int, sign_before: int, out: Effects) -> Order:
         """Burn a generation, write the intent down and ask for the order."""

@@ -102,6 +102,7 @@ class Desk:
         self.outputs: list[Output] = []
         self.engine = Engine(Quotes)
         self.mute = mute  # the venue does not answer look-ups by itself
+        self._unanswered: tuple[Command, ...] = ()
         self.at_work = at_work
         self.history, self.trades, self.page = history, trades, page  # of the account, as far as it goes back
         configured = Settings(name="rules", tag=TAG, markets=(ROGER.symbol,), strategy="quotes", **settings)
@@ -120,11 +121,23 @@ class Desk:
         before = self._handle(Budget(self.free, self.now + SECOND))
         output = self._handle(what)
         commands = before.commands + output.commands
-        while commands and not self.mute:
+        if self.mute:
+            self._unanswered += commands
+        else:
+            self._serve(commands)
+        return output
+
+    def speak(self) -> None:
+        """No longer mute: what was asked meanwhile is answered, too."""
+        self.mute = False
+        commands, self._unanswered = self._unanswered, ()
+        self._serve(commands)
+
+    def _serve(self, commands: tuple[Command, ...]) -> None:
+        while commands:
             commands = tuple(
                 c for each in commands for answer in self._answers(each) for c in self._handle(answer).commands
             )
-        return output
 
     def _handle(self, what: What) -> Output:
         self.number += 1

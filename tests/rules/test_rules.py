@@ -41,6 +41,7 @@ from runner.model.event import (
     Accepted,
     BalanceNews,
     CancelAnswered,
+    ClockRead,
     NotSent,
     OrderNews,
     OrderRead,
@@ -249,16 +250,32 @@ def test_rule_10_without_a_time_filter_only_whole_listings_that_agree_prove_abse
     assert desk.order(place.client_id).state is OrderState.ABSENT
 
 
-def test_rule_10_a_known_order_that_is_not_found_is_asked_about_for_ever() -> None:
+@pytest.mark.parametrize("state", ["pending", "wait"])
+def test_rule_10_a_known_order_that_is_not_found_is_asked_about_for_ever(state: str) -> None:
     desk = Desk()
     place = desk.place()
-    desk.accept(place, 1)
-    for _ in range(5):
-        desk.wait(130)
-        read = desk.asked(ReadOrder)[-1]
-        desk.give(OrderRead(read.query, 1, None))
-    assert len(desk.asked(ReadOrder)) >= 5
-    assert not desk.order(place.client_id).state.terminal
+    desk.accept(place, 1, state)
+    desk.wait(61)  # a listing lacks it
+    desk.mute = True  # from here on no listing leads to a question
+    for round_ in range(1, 41):
+        assert [read.order_id for read in desk.asked(ReadOrder)] == [1] * round_
+        desk.give(OrderRead(desk.asked(ReadOrder)[-1].query, 1, None))
+        order = desk.order(place.client_id)
+        assert order in desk.orders.live()
+        assert order in desk.orders.may_exist(desk.now)
+        desk.wait(61)
+    desk.give(OrderRead(desk.asked(ReadOrder)[-1].query, 1, row(place.client_id, 1)))
+    assert desk.order(place.client_id) in desk.orders.live()
+
+
+def test_rule_10_an_order_that_is_not_found_forbids_a_clean_end() -> None:
+    desk = Desk()
+    desk.accept(desk.place(), 1)
+    desk.give(StopRequested("signal"))
+    desk.wait(10)
+    desk.give(OrderRead(desk.asked(ReadOrder)[-1].query, 1, None))
+    desk.wait(60)
+    assert [finish.exit_code for finish in desk.asked(Finish)] == [7]
 
 
 def test_rule_11_a_row_that_lost_its_name_and_could_be_ours_forbids_absence() -> None:
@@ -293,6 +310,18 @@ def test_rule_12_a_cancel_waits_for_the_book_and_repeats_until_the_end_is_seen()
     assert not desk.order(place.client_id).state.terminal
     desk.give(OrderNews(row(place.client_id, 1, "cancel")))
     assert desk.order(place.client_id).state is OrderState.CANCELLED
+
+
+def test_rule_12_a_cancel_that_was_under_way_at_a_crash_is_taken_up_again() -> None:
+    cancelling = held(1, OrderState.CANCELLING)
+    desk = Desk(restored=Restored(EPOCH, (cancelling,), {"bid": 0}))
+    desk.wait(2)
+    assert not desk.asked(Cancel)  # it may have arrived
+    desk.give(OrderRead(desk.asked(ReadOrder)[-1].query, 1, row(name(), 1)))
+    assert desk.asked(Cancel) == [Cancel(1, name())]
+    desk.give(OrderNews(row(None, 1, "cancel")))
+    desk.wait(2)
+    assert [place.client_id for place in desk.asked(Place)] == [name(generation=1)]
 
 
 def test_rule_13_news_that_overtakes_the_answer_waits_for_it() -> None:
@@ -522,14 +551,57 @@ def test_rule_21_places_and_look_ups_leave_the_reserve_to_cancels() -> None:
     assert asked == [Cancel(1, place.client_id)]
 
 
-def test_rule_22_a_slot_with_an_unresolved_order_emits_nothing() -> None:
-    desk = Desk()
+LOWER = msgspec.structs.replace(BID_QUOTE, price=0.00003)
+
+
+def unresolved(desk: Desk, state: OrderState) -> Place:
+    """The only order, in a state that waits for evidence; the venue says nothing more of it."""
     place = desk.place()
-    Desk.quotes = (msgspec.structs.replace(BID_QUOTE, price=0.00003),)
-    desk.give(Sent(place.client_id, MILLISECONDS))
-    desk.wait(5)
+    match state:
+        case OrderState.SENT:
+            desk.give(Sent(place.client_id, MILLISECONDS))
+        case OrderState.UNKNOWN:
+            lost(desk)
+        case OrderState.CANCELLING:
+            desk.accept(place, 1)
+            Desk.quotes = ()
+            desk.wait(2)
+            assert desk.asked(Cancel) == [Cancel(1, place.client_id)]
+    assert desk.order(place.client_id).state is state
+    return place
+
+
+UNRESOLVED = (OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN, OrderState.CANCELLING)
+
+
+@pytest.mark.parametrize("state", UNRESOLVED)
+@pytest.mark.parametrize("wanted", [BID_QUOTE, LOWER])
+def test_rule_22_a_slot_with_an_unresolved_order_emits_nothing(state: OrderState, wanted: Quote) -> None:
+    desk = Desk()
+    place = unresolved(desk, state)
+    before = desk.asked(Cancel)
+    Desk.quotes = (wanted,)
+    desk.wait(30)
+    assert desk.engine.ticks > 25
     assert desk.asked(Place) == [place]
+    assert desk.asked(Cancel) == before  # its effect was looked for, in vain
+
+
+@pytest.mark.parametrize("state", [state for state in UNRESOLVED if state is not OrderState.CANCELLING])
+def test_rule_22_what_a_tick_wanted_of_an_unresolved_order_is_not_kept(state: OrderState) -> None:
+    """Stale intents are never queued: what counts is what is wanted when the order is known to exist."""
+    desk = Desk()
+    place = unresolved(desk, state)
+    Desk.quotes = (LOWER,)
+    desk.wait(2)
+    Desk.quotes = (BID_QUOTE,)
+    desk.wait(1)
+    desk.give(Accepted(place.client_id, row(place.client_id, 1)))
+    desk.wait(5)
     assert not desk.asked(Cancel)
+    Desk.quotes = (LOWER,)
+    desk.wait(2)
+    assert desk.asked(Cancel) == [Cancel(1, place.client_id)]
 
 
 def test_rule_23_no_order_crosses_another_of_the_account() -> None:
@@ -596,6 +668,72 @@ def test_rule_26_a_stop_is_clean_only_by_a_listing_after_the_last_doubt() -> Non
     assert not desk.asked(Finish)
     desk.wait(90)
     assert desk.asked(Finish)[0].exit_code == 7  # nobody ever answered the look-ups
+
+
+def found_and_gone(desk: Desk) -> int:
+    """The only create had no answer, a copy of it turned up and ended; until when (our clock) another one may come."""
+    place = lost(desk)
+    desk.give(OrderNews(row(place.client_id, 1, "cancel", at=desk.now)))
+    assert desk.order(place.client_id).state is OrderState.CANCELLED
+    Desk.quotes = ()
+    return place.sign_before * MILLISECOND + W + D
+
+
+def at_work_asked(desk: Desk) -> int:
+    return len([each for each in desk.asked(ListOrders) if each.states])
+
+
+@pytest.mark.parametrize("offset", [-2 * SECOND, 0, 2 * SECOND])
+def test_rule_26_a_copy_that_was_found_does_not_end_the_doubt_of_a_stop(offset: int) -> None:
+    desk = Desk(())
+    desk.give(ClockRead(offset, 0))
+    Desk.quotes = (BID_QUOTE,)
+    desk.wait(2)
+    until = found_and_gone(desk) - offset  # the venue's clock is the measure
+    desk.give(StopRequested("signal"))
+    desk.wait((until - 1 - desk.now) / SECOND)
+    assert not desk.asked(Finish)
+    before = at_work_asked(desk)
+    desk.wait(5)
+    assert at_work_asked(desk) > before
+    assert [finish.exit_code for finish in desk.asked(Finish)] == [0]
+
+
+def test_rule_26_a_listing_that_was_asked_for_within_the_doubt_proves_nothing() -> None:
+    desk = Desk(())
+    desk.wait(25)
+    Desk.quotes = (BID_QUOTE,)
+    desk.wait(2)
+    until = found_and_gone(desk)
+    desk.give(StopRequested("signal"))
+    desk.wait(30)
+    desk.mute = True
+    asked = len(desk.asked(ListOrders))
+    desk.wait(5)
+    (early,) = desk.asked(ListOrders)[asked:]  # the one of every minute
+    assert desk.now < until
+    desk.wait((until - desk.now) / SECOND + 1)
+    desk.give(OrdersListed(early.query, (), full=False, venue_time=desk.now))
+    assert desk.asked(ListOrders)[-1].states != early.states  # its second half, asked for after the doubt
+    desk.give(OrdersListed(desk.asked(ListOrders)[-1].query, (), full=False, venue_time=desk.now))
+    assert not desk.asked(Finish)
+    desk.speak()
+    desk.wait(5)
+    assert [finish.exit_code for finish in desk.asked(Finish)] == [0]
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_rule_26_a_create_with_a_clear_answer_leaves_no_doubt(refused: bool) -> None:
+    desk = Desk()
+    place = desk.place()
+    desk.give(Sent(place.client_id, MILLISECONDS))
+    if refused:
+        desk.give(Rejected(place.client_id, 422, ("market.account.insufficient_balance",)))
+    else:
+        desk.give(Accepted(place.client_id, row(place.client_id, 1, "cancel")))
+    desk.give(StopRequested("signal"))
+    desk.wait(3)
+    assert [finish.exit_code for finish in desk.asked(Finish)] == [0]
 
 
 def test_rule_27_a_strategy_that_raises_leaves_nothing_and_ends_with_one() -> None:
