@@ -184,6 +184,7 @@ HISTORY = """
     FROM order_history LEFT JOIN runs ON runs.number = run
     WHERE client_id = ? ORDER BY order_history.id"""
 
+RUNS = "SELECT id, started, facts, ended, outcome FROM runs ORDER BY number"
 LAST_RUN = "SELECT id, started, facts, ended, outcome FROM runs ORDER BY number DESC LIMIT 1"
 LAST_DECISION = "SELECT time, reason FROM decisions ORDER BY id DESC LIMIT 1"
 FILLS_OF = "SELECT value FROM fills WHERE client_id = ? ORDER BY learnt"
