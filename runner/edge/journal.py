@@ -199,10 +199,10 @@ class Journal:
         )
 
     def decision(self, run: str | None, event: int) -> dict[str, Any] | None:
-        """What the tick of an event saw and decided; None where that was not kept."""
+        """What the tick of an event saw, of which `market`, and decided; None where that was not kept."""
         with self._reading() as query:
             row = query(sql.DECISION_NOTE, (run, event)).fetchone()
-        return None if row is None else msgspec.json.decode(row[0], type=dict)
+        return None if row is None else {"market": row[0], **msgspec.json.decode(row[1], type=dict)}
 
     def fills_of(self, client_id: str) -> tuple[Fill, ...]:
         """In the order learnt."""

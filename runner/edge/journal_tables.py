@@ -192,7 +192,7 @@ NOTES_OF = """
     SELECT runs.id, event, time, what, notes.facts FROM notes LEFT JOIN runs ON runs.number = run
     WHERE client_id = ? ORDER BY notes.id"""
 DECISION_NOTE = """
-    SELECT notes.facts FROM notes JOIN runs ON runs.number = run
+    SELECT notes.market, notes.facts FROM notes JOIN runs ON runs.number = run
     WHERE runs.id = ? AND event = ? AND what = 'tick.decided'"""
 MARKETS = "SELECT symbol, price_precision, amount_precision FROM markets"
 

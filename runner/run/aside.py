@@ -30,12 +30,17 @@ POLL_S = 0.1
 NOTE_WITHIN_S = 2.0
 UNPROVEN = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN})
 """Orders that may or may not exist; everything else the exchange has shown."""
+UNKNOWN = frozenset({OrderState.UNKNOWN})
+"""The same while their run is at work: the others are on their way."""
 
 Word = Literal["absent", "filled", "cancelled"]
 
 
 class Standing(Struct, frozen=True):
-    """A run as its lock and journal tell. `exit_code` is None while it goes on, and where it died."""
+    """A run as its lock and journal tell. `exit_code` is None while it goes on, and where it died.
+
+    `reason` is why it ended; while it goes on, and where it died, that of the latest decision.
+    """
 
     name: str
     running: bool
@@ -55,15 +60,13 @@ class Standing(Struct, frozen=True):
 
     def text(self) -> str:
         """For a person."""
+        unproven = f", {self.unknown_orders} of them unproven" if self.unknown_orders else ""
         how = f"running, process {self.pid}, since {self.started}" if self.running else self._rest()
         rows = [
             (self.name, how),
             ("run", self.run or "none yet"),
-            ("reason", self.reason or "none yet"),
-            (
-                "orders",
-                f"{self.open_orders} open, {self.unknown_orders} of them of unknown fate",
-            ),
+            ("decided" if self.exit_code is None else "reason", self.reason or "nothing yet"),
+            ("orders", f"{self.open_orders} open" + unproven),
             ("fills", str(self.fills)),
             ("position", ", ".join(f"{amount} {currency}" for currency, amount in self.position.items()) or "none"),
         ]
@@ -98,9 +101,9 @@ def standing(spec: RunSpec, environment: Mapping[str, str]) -> Standing:
         started=None if last is None else utc(last.started // SECOND),
         ended=None if last is None or last.ended is None else utc(last.ended // SECOND),
         exit_code=None if running else outcome.get("exit_code"),
-        reason=outcome.get("reason", "") if not running else ("" if decided is None else decided[1]),
+        reason=outcome["reason"] if outcome and not running else ("" if decided is None else decided[1]),
         open_orders=len(alive),
-        unknown_orders=sum(order.state is OrderState.UNKNOWN for order in alive),
+        unknown_orders=sum(order.state in (UNKNOWN if running else UNPROVEN) for order in alive),
         fills=len(fills),
         position=_position(fills, grids, spec),
     )
@@ -234,14 +237,14 @@ def _order(journal: Journal, which: str) -> Order:
     elif parse_client_id(which.upper()) is not None:
         found = [order for order in orders if order.client_id == which.upper()]
     else:
-        found = [order for order in orders if order.slot == which][-1:]
+        found = [order for order in orders if order.slot == which]
     if not found:
         slots = ", ".join(sorted({order.slot for order in orders})) or "none"
         raise CannotRun(
             Exit.USAGE,
             f"no order {which} in {journal.path}: name a client order id, the exchange's number, or a slot ({slots})",
         )
-    return found[-1]
+    return max(found, key=lambda order: order.created)  # what was taken over is written down later than it was made
 
 
 def _who_runs(path: Path, name: str) -> Holder:

@@ -149,9 +149,11 @@ def test_explain_tells_the_whole_story_without_keys(desk: Desk) -> None:
     told = desk.run("explain", "bid-1", str(desk.file), **no_keys)
     assert told.exit_code == 0, told.stderr
     lines = told.stdout.splitlines()
-    for part in ("buy 500 ROGER-BTC at", "best bid", "position 0", "new quotes: mid"):
-        assert part in lines[0], lines[0]
-    assert [line.split("  ")[1].split(":")[0] for line in lines[1:]] == [
+    assert "buy 500 ROGER-BTC at" in lines[0]
+    assert "wanted because 4 new quotes: mid" in lines[1]
+    assert "saw ROGER-BTC at bid 0.0000" in lines[2]
+    assert "position 0 ROGER" in lines[2]
+    assert [line.split("  ")[1].split(":")[0] for line in lines[3:]] == [
         *("sent", "accepted", "open", "cancelling", "cancelled"),
     ]
     as_facts = json.loads(desk.run("explain", "bid-1", str(desk.file), "--json").stdout)
