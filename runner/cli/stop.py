@@ -1,5 +1,6 @@
 """`runner stop`: ask the running instance to stop, and wait until it has."""
 
+import json
 import os
 import sys
 
@@ -16,7 +17,8 @@ from runner.run.ends import CannotRun
 @click.option(
     "--within", "within_s", type=click.FloatRange(1, 3600), default=120, show_default=True, help="Seconds to wait."
 )
-def command(file: str, within_s: float) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(file: str, within_s: float, as_json: bool) -> None:
     """Stop the running instance of FILE's strategy as SIGTERM does, and wait for its orders to be proven gone.
 
     Exits with the code that the run ended with; 10 when none is running; 7 when it has not ended in time.
@@ -24,9 +26,11 @@ def command(file: str, within_s: float) -> None:
     \b
     Example:
       runner stop mine.yml
+      runner stop mine.yml --json --within 300
     """
     try:
-        code = stop(spec_of(file), os.environ, within_s, lambda text: click.echo(f"runner: {text}", err=True))
+        done = stop(spec_of(file), os.environ, within_s, lambda text: click.echo(f"runner: {text}", err=True))
     except CannotRun as problem:
         fail(problem.exit_code, str(problem))
-    sys.exit(code)
+    click.echo(json.dumps(done.facts()) if as_json else done.text())
+    sys.exit(done.exit_code)

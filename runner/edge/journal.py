@@ -230,10 +230,10 @@ class Journal:
         )
 
     def decision(self, run: str | None, event: int) -> dict[str, Any] | None:
-        """What the tick of an event saw and decided; None where that was not kept."""
+        """What the tick of an event saw, of which `market`, and decided; None where that was not kept."""
         with self._reading() as query:
             row = query(sql.DECISION_NOTE, (run, event)).fetchone()
-        return None if row is None else msgspec.json.decode(row[0], type=dict)
+        return None if row is None else {"market": row[0], **msgspec.json.decode(row[1], type=dict)}
 
     def fills_of(self, client_id: str) -> tuple[Fill, ...]:
         """In the order learnt."""
@@ -244,10 +244,12 @@ class Journal:
         """The newest run; None where none has begun yet."""
         with self._reading() as query:
             row = query(sql.LAST_RUN).fetchone()
-        if row is None:
-            return None
-        run, started, facts, ended, outcome = row
-        return RunRecord(run, started, msgspec.json.decode(facts), ended, outcome and msgspec.json.decode(outcome))
+        return None if row is None else _run(*row)
+
+    def runs(self) -> tuple[RunRecord, ...]:
+        """All of them, oldest first."""
+        with self._reading() as query:
+            return tuple(_run(*row) for row in query(sql.RUNS))
 
     def last_decision(self) -> tuple[int, str] | None:
         """When the strategy last changed something, and why."""
@@ -388,6 +390,11 @@ class Journal:
 
 class _Execute(Protocol):
     def __call__(self, statement: str, values: Sequence[Any] = ..., /) -> sqlite3.Cursor: ...
+
+
+def _run(run: str, started: int, facts: str, ended: int | None, outcome: str | None) -> RunRecord:
+    told = None if outcome is None else msgspec.json.decode(outcome)
+    return RunRecord(run, started, msgspec.json.decode(facts), ended, told)
 
 
 def _decoded(decoder: "msgspec.json.Decoder[_Value]", rows: Iterable[tuple[str]]) -> tuple[_Value, ...]:

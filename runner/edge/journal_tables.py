@@ -226,6 +226,7 @@ HISTORY = """
     FROM order_history LEFT JOIN runs ON runs.number = run
     WHERE client_id = ? ORDER BY order_history.id"""
 
+RUNS = "SELECT id, started, facts, ended, outcome FROM runs ORDER BY number"
 LAST_RUN = "SELECT id, started, facts, ended, outcome FROM runs ORDER BY number DESC LIMIT 1"
 LAST_DECISION = "SELECT time, reason FROM decisions ORDER BY id DESC LIMIT 1"
 FILLS_OF = "SELECT value FROM fills WHERE client_id = ? ORDER BY learnt"
@@ -233,7 +234,7 @@ NOTES_OF = """
     SELECT runs.id, event, time, what, notes.facts FROM notes LEFT JOIN runs ON runs.number = run
     WHERE client_id = ? ORDER BY notes.id"""
 DECISION_NOTE = """
-    SELECT notes.facts FROM notes JOIN runs ON runs.number = run
+    SELECT notes.market, notes.facts FROM notes JOIN runs ON runs.number = run
     WHERE runs.id = ? AND event = ? AND what = 'tick.decided'"""
 MARKETS = "SELECT symbol, price_precision, amount_precision FROM markets"
 

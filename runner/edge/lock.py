@@ -1,13 +1,16 @@
 """One instance at a time: an exclusive advisory lock of the operating system on a file.
 
-The kernel releases it when the process ends, however it ends. What is written in the file is for people and proves
-nothing; the file stays where it is afterwards, because removing it would let two processes lock two files.
+The kernel releases it when the process ends, however it ends. What is written in the file is a note of who took it: a
+note that the last holder left behind when it was killed is recognised as such wherever the system lets us. The file
+stays where it is afterwards, because removing it would let two processes lock two files.
 """
 
 import contextlib
 import fcntl
 import os
+import signal
 import socket
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,12 +27,18 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux only; elsewhere the 
 
 
 class Holder(Struct, frozen=True):
-    """Who wrote the lock file last. `boot_id` tells whether `pid` can still mean anything."""
+    """Who wrote the lock file last. `boot_id` tells whether `pid` can still mean anything, `born` whom."""
 
     pid: int
     host: str
     boot_id: str
     started: str  # UTC, ISO 8601
+    born: str = ""  # see `birth`
+
+    @property
+    def here(self) -> bool:
+        """It runs on this very machine, as it was started."""
+        return (self.boot_id, self.host) == (boot_id(), socket.gethostname())
 
 
 class AnotherInstance(Exception):
@@ -52,6 +61,7 @@ class Lock:
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor: int | None = descriptor
+        self._noted = False
 
     @classmethod
     def acquire(cls, path: Path, *, now: int) -> Self:
@@ -65,7 +75,7 @@ class Lock:
             lock = cls(path, os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             if lock._take(now):
                 return lock
-        raise AnotherInstance(path, _read_note(path))
+        raise AnotherInstance(path, _true_note(path))
 
     def _take(self, now: int) -> bool:
         assert self._descriptor is not None
@@ -77,10 +87,14 @@ class Lock:
                 self.release()
         if taken:
             _write_note(self._descriptor, now)
+            self._noted = True
         return taken
 
     def release(self) -> None:
         if self._descriptor is not None:
+            if self._noted:  # or the next holder would be taken for us until it has written its own
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
 
@@ -107,7 +121,24 @@ def is_held(path: Path) -> bool:
 
 def holder(path: Path) -> Holder | None:
     """Who holds the lock now; None if nobody does, or somebody who has not said who it is."""
-    return _read_note(path) if is_held(path) else None
+    return _true_note(path) if is_held(path) else None
+
+
+def terminate(path: Path, who: Holder) -> None:
+    """Send SIGTERM to the process that holds the lock, and to no other that has its number by now.
+
+    Raises ProcessLookupError if it does not hold it any more, PermissionError if it is somebody else's.
+    """
+    if sys.platform != "linux":
+        os.kill(who.pid, signal.SIGTERM)
+        return
+    process = os.pidfd_open(who.pid)  # from here on it is this process or none
+    try:
+        if holder(path) != who:
+            raise ProcessLookupError(f"process {who.pid} does not hold {path} any more")
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+    finally:
+        os.close(process)
 
 
 def _lock(descriptor: int, kind: int) -> bool:
@@ -133,9 +164,28 @@ def boot_id() -> str:
     return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
 
 
+def birth(pid: int) -> str:
+    """When a process was started, in clock ticks since the machine was: with its number it means one process and no
+    other. Empty where there is no such process, and on systems that do not tell."""
+    try:
+        facts = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return facts.rpartition(")")[2].split()[19]  # field 22; the second one is a name, which may hold anything
+
+
+def _true_note(path: Path) -> Holder | None:
+    """The note, unless it is that of an earlier holder: the process it speaks of is provably gone."""
+    note = _read_note(path)
+    if note is not None and note.here and note.born and birth(note.pid) != note.born:
+        return None
+    return note
+
+
 def _write_note(descriptor: int, now: int) -> None:
     started = datetime.fromtimestamp(now // 1_000_000_000, UTC).isoformat()
-    note = msgspec.json.encode(Holder(os.getpid(), socket.gethostname(), boot_id(), started))
+    pid = os.getpid()
+    note = msgspec.json.encode(Holder(pid, socket.gethostname(), boot_id(), started, birth(pid)))
     with contextlib.suppress(OSError):  # a full disk costs the note, not the lock
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, note + b"\n", 0)

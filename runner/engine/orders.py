@@ -321,7 +321,10 @@ class Orders:
         """
         name = self._copies.name_of(row.order_id) if row.order_id is not None else None
         if name is None:
-            if row.order_id is not None and self.strangers.keep(row.order_id, row):
+            known = None if row.order_id is None else self._ledger.fill((row.id, row.order_id))
+            if known is not None:
+                self._confirm(known, row, out)
+            elif row.order_id is not None and self.strangers.keep(row.order_id, row):
                 self.reads.want(row.order_id, now + STRANGER_GRACE)
             return
         order = self._orders[name]
@@ -357,6 +360,16 @@ class Orders:
         self._settle(order, now, out)
         if not of_read:
             self.reads.want(fill.order_id, now + FILLS_GRACE)
+
+    def _confirm(self, known: Fill, row: TradeRow, out: Effects) -> None:
+        """A trade that is booked, told again after its order was forgotten: all it can bring is the final fee."""
+        if row.fee is None:
+            return
+        currency = row.fee_currency or known.fee_currency
+        told = msgspec.structs.replace(known, fee=row.fee, fee_currency=currency, fee_final=True)
+        settled = self._ledger.book(told)
+        if settled is not None:
+            out.changes.append(FillBooked(settled))
 
     def missing(self, order_id: int, now: int, out: Effects) -> None:
         """A GET says there is no such order. It was there: this proves nothing, and is asked about for ever."""

@@ -1,6 +1,6 @@
 """Why an order was placed and what became of it: the chain from the book to the fills, from journal rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -78,32 +78,49 @@ def explained(
     grids: Grids,
 ) -> tuple[Line, ...]:
     """Everything known of one order, oldest first."""
-    steps = tuple(steps)
-    lines = [_intended(order, steps, decision, grids)]
+    steps, notes = tuple(steps), tuple(notes)
+    lines = [*_beginning(order, steps, decision, notes, grids)]
+    lines += [Line(fill.time, None, 0, _filled(fill, grids)) for fill in fills]
     before = OrderState.INTENDED
     for step in steps:
         if step.state is not before:
             lines.append(Line(step.time, step.run, step.event, _stepped(order, step, grids)))
         before = step.state
-    lines += [Line(fill.time, None, 0, _filled(fill, grids)) for fill in fills]
     lines += [Line(note.time, note.run, note.event, _noted(note)) for note in notes if note.what not in _TOLD_ELSEWHERE]
     return tuple(sorted(lines, key=lambda line: line.time))
 
 
-_TOLD_ELSEWHERE = frozenset({"fill.booked", "order.unknown", *(f"order.{state.value}" for state in OrderState)})
+_TOLD_ELSEWHERE = frozenset(
+    {"fill.booked", "order.adopted", "order.unknown", *(f"order.{state.value}" for state in OrderState)}
+)
+
+_ADOPTED = {
+    "late": "taken over: it was believed not to exist, and the exchange has it",
+    "older_epoch": "taken over from an earlier journal of this strategy",
+    "stale_journal": "taken over: this journal is an older copy that does not know it",
+}
 
 
-def _intended(order: Order, steps: tuple[Step, ...], decision: Mapping[str, Any] | None, grids: Grids) -> Line:
+def _beginning(
+    order: Order, steps: tuple[Step, ...], decision: Mapping[str, Any] | None, notes: tuple[Noted, ...], grids: Grids
+) -> Iterator[Line]:
+    """What it is, why it was wanted, and what was seen then."""
+    run = steps[0].run if steps else None
     price = "at the market" if order.ticks is None else f"at {_price(order.market, order.ticks, grids)}"
     what = f"{order.side.value} {_quantity(order.market, order.lots, grids)} {order.market} {price}, slot {order.slot}"
-    reason = steps[0].reason if steps else order.reason
-    saw = ""
+    names = order.client_id + (f", at the exchange {_ids(order)}" if order.venue_ids else "")
+    yield Line(order.created, run, order.event, f"{what}: {names}")
+    adopted = [note for note in notes if note.what == "order.adopted"]
+    for note in adopted:
+        why = str(note.facts.get("why"))
+        yield Line(note.time, note.run, note.event, _ADOPTED.get(why, f"taken over: {why}"))
+    if not adopted:
+        yield Line(order.created, run, order.event, f"wanted because {steps[0].reason if steps else order.reason}")
     if decision is not None:
-        bid, ask = (_touch(order.market, decision.get(side), grids) for side in ("bid_ticks", "ask_ticks"))
-        saw = f"; best bid {bid}, best ask {ask}, position {Decimal(decision.get('position', '0')).normalize():f}"
-    run = steps[0].run if steps else None
-    names = f", {order.client_id}" + (f", at the exchange {_ids(order)}" if order.venue_ids else "")
-    return Line(order.created, run, order.event, f"{what}: {reason}{saw}{names}")
+        market = decision.get("market") or order.market  # the file's first, whichever the order is in
+        bid, ask = (_touch(market, decision.get(side), grids) for side in ("bid_ticks", "ask_ticks"))
+        position = f"{Decimal(decision.get('position', '0')).normalize():f} {market.split('-')[0]}"
+        yield Line(order.created, run, order.event, f"saw {market} at bid {bid}, ask {ask}, position {position}")
 
 
 def _stepped(order: Order, step: Step, grids: Grids) -> str:

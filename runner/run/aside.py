@@ -1,8 +1,6 @@
 """Beside a run: is it there, stop it, what became of an order, and the human's word. All but the stop is offline."""
 
 import os
-import signal
-import socket
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -14,7 +12,7 @@ from msgspec import Struct, structs
 from runner.config.spec import RunSpec
 from runner.edge.journal import Journal, JournalError
 from runner.edge.journal_file import JournalUnusable
-from runner.edge.lock import AnotherInstance, Holder, Lock, boot_id, holder, is_held
+from runner.edge.lock import AnotherInstance, Holder, Lock, holder, is_held, terminate
 from runner.edge.places import JOURNAL_FILE, LOCK_FILE
 from runner.model.beginning import Beginning
 from runner.model.command import Note, OrderChanged
@@ -25,18 +23,25 @@ from runner.model.order import Fill, Order, OrderState
 from runner.model.settings import SECOND
 from runner.report.account import utc
 from runner.report.explain import Line, explained
+from runner.report.figures import many
 from runner.run.archive import folder_of, reading
 from runner.run.ends import CannotRun
 
 POLL_S = 0.1
+NOTE_WITHIN_S = 2.0
 UNPROVEN = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN})
 """Orders that may or may not exist; everything else the exchange has shown."""
+UNKNOWN = frozenset({OrderState.UNKNOWN})
+"""The same while their run is at work: the others are on their way."""
 
 Word = Literal["absent", "filled", "cancelled"]
 
 
 class Standing(Struct, frozen=True):
-    """A run as its lock and journal tell. `exit_code` is None while it goes on, and where it died."""
+    """A run as its lock and journal tell. `exit_code` is None while it goes on, and where it died.
+
+    `reason` is why it ended; while it goes on, and where it died, that of the latest decision.
+    """
 
     name: str
     running: bool
@@ -56,15 +61,13 @@ class Standing(Struct, frozen=True):
 
     def text(self) -> str:
         """For a person."""
+        unproven = f", {self.unknown_orders} of them unproven" if self.unknown_orders else ""
         how = f"running, process {self.pid}, since {self.started}" if self.running else self._rest()
         rows = [
             (self.name, how),
             ("run", self.run or "none yet"),
-            ("reason", self.reason or "none yet"),
-            (
-                "orders",
-                f"{self.open_orders} open, {self.unknown_orders} of them of unknown fate",
-            ),
+            ("decided" if self.exit_code is None else "reason", self.reason or "nothing yet"),
+            ("orders", f"{self.open_orders} open" + unproven),
             ("fills", str(self.fills)),
             ("position", ", ".join(f"{amount} {currency}" for currency, amount in self.position.items()) or "none"),
         ]
@@ -99,44 +102,63 @@ def standing(spec: RunSpec, environment: Mapping[str, str]) -> Standing:
         started=None if last is None else utc(last.started // SECOND),
         ended=None if last is None or last.ended is None else utc(last.ended // SECOND),
         exit_code=None if running else outcome.get("exit_code"),
-        reason=outcome.get("reason", "") if not running else ("" if decided is None else decided[1]),
+        reason=outcome["reason"] if outcome and not running else ("" if decided is None else decided[1]),
         open_orders=len(alive),
-        unknown_orders=sum(order.state is OrderState.UNKNOWN for order in alive),
+        unknown_orders=sum(order.state in (UNKNOWN if running else UNPROVEN) for order in alive),
         fills=len(fills),
         position=_position(fills, grids, began, spec),
     )
 
 
-def stop(spec: RunSpec, environment: Mapping[str, str], within_s: float, told: Callable[[str], None]) -> int:
-    """Ask the running instance to stop, and wait until it has; the exit code is the one it ended with.
+class Stopped(Struct, frozen=True):
+    """How the run ended that was asked to. Counts of orders are those of its journal."""
 
-    Raises CannotRun: 10 if none is running, 8 if it runs on another host, 7 if it has not ended in time.
+    name: str
+    pid: int
+    run: str
+    exit_code: int
+    reason: str
+    open_orders: int
+
+    def facts(self) -> dict[str, Any]:
+        return structs.asdict(self)
+
+    def text(self) -> str:
+        left = many(self.open_orders, "order") + " left open" if self.open_orders else "nothing left open"
+        return f"{self.name}: process {self.pid} ended with exit code {self.exit_code} ({self.reason}), {left}"
+
+
+def stop(spec: RunSpec, environment: Mapping[str, str], within_s: float, told: Callable[[str], None]) -> Stopped:
+    """Ask the running instance to stop, and wait until it has.
+
+    Raises CannotRun: 10 if none is running, 8 if it runs on another host or does not say who it is, 7 if it has not
+    ended in time.
     """
     folder = folder_of(spec, environment)
     path = folder / LOCK_FILE
-    who = holder(path)
-    if who is None:
-        if is_held(path):
-            raise CannotRun(Exit.LOCKED, f"{path} is held by a process that has not said who it is")
-        raise CannotRun(Exit.NOT_RUNNING, f"{spec.settings.name} is not running")
-    if (who.boot_id, who.host) != (boot_id(), socket.gethostname()):
+    who = _who_runs(path, spec.settings.name)
+    if not who.here:
         raise CannotRun(Exit.LOCKED, f"{spec.settings.name} runs on {who.host} (process {who.pid}): stop it there")
     with reading(folder) as journal:
-        before = journal.last_run()
-    _signal(who)
+        over = {run.id for run in journal.runs() if run.ended is not None}
+    _signal(path, who)
     told(f"asked process {who.pid} to stop; it cancels and waits for the exchange to confirm")
     give_up_at = time.monotonic() + within_s
-    while is_held(path):
+    while holder(path) == who:  # another may begin at once: it is not the one that was meant
         if time.monotonic() >= give_up_at:
             raise CannotRun(
                 Exit.UNPROVEN, f"process {who.pid} has not ended within {within_s:g} s; it goes on stopping"
             )
         time.sleep(POLL_S)
     with reading(folder) as journal:
-        last = journal.last_run()
-    if last is None or last.outcome is None or (before is not None and before.ended and before.id == last.id):
+        run = next((run for run in journal.runs() if run.id not in over and run.facts.get("pid") == who.pid), None)
+        alive = sum(not order.state.terminal for order in journal.restore().orders)
+    if run is None:
+        raise CannotRun(Exit.UNPROVEN, f"process {who.pid} ended before its run had begun; orders of earlier runs stay")
+    if run.outcome is None:
         raise CannotRun(Exit.UNPROVEN, f"process {who.pid} is gone without a last word: run runner settle")
-    return int(last.outcome.get("exit_code", Exit.UNPROVEN))
+    code, reason = run.outcome.get("exit_code", Exit.UNPROVEN), run.outcome.get("reason", "")
+    return Stopped(spec.settings.name, who.pid, run.id, int(code), reason, alive)
 
 
 def explain(spec: RunSpec, environment: Mapping[str, str], which: str) -> tuple[Line, ...]:
@@ -217,19 +239,32 @@ def _order(journal: Journal, which: str) -> Order:
     elif parse_client_id(which.upper()) is not None:
         found = [order for order in orders if order.client_id == which.upper()]
     else:
-        found = [order for order in orders if order.slot == which][-1:]
+        found = [order for order in orders if order.slot == which]
     if not found:
         slots = ", ".join(sorted({order.slot for order in orders})) or "none"
         raise CannotRun(
             Exit.USAGE,
             f"no order {which} in {journal.path}: name a client order id, the exchange's number, or a slot ({slots})",
         )
-    return found[-1]
+    return max(found, key=lambda order: order.created)  # what was taken over is written down later than it was made
 
 
-def _signal(who: Holder) -> None:
+def _who_runs(path: Path, name: str) -> Holder:
+    """Who holds the lock. One that has just taken it is given a moment to say so."""
+    give_up_at = time.monotonic() + NOTE_WITHIN_S
+    while is_held(path):
+        who = holder(path)
+        if who is not None:
+            return who
+        if time.monotonic() >= give_up_at:
+            raise CannotRun(Exit.LOCKED, f"{path} is held by a process that has not said who it is")
+        time.sleep(POLL_S)
+    raise CannotRun(Exit.NOT_RUNNING, f"{name} is not running")
+
+
+def _signal(path: Path, who: Holder) -> None:
     try:
-        os.kill(who.pid, signal.SIGTERM)
+        terminate(path, who)
     except ProcessLookupError:
         return  # it ended at this very moment
     except PermissionError as error:

@@ -4,7 +4,10 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from loopback.process import ended, open_orders, running, until
 
 from benchmarks.peer import Opened, sandbox
 from runner.cli.main import group
+from runner.edge.lock import Lock, boot_id
 
 pytestmark = pytest.mark.slow
 
@@ -78,13 +82,49 @@ def test_status_and_stop_of_a_run(desk: Desk) -> None:
         assert (status.exit_code, facts["running"], facts["pid"]) == (0, True, process.pid)
         refused = desk.run("settle", file)
         assert (refused.exit_code, "another instance is at work" in refused.stderr) == (8, True)
-        stopped = desk.run("stop", file)
+        stopped = desk.run("stop", file, "--json")
         assert (stopped.exit_code, ended(process)[0]) == (0, 0), stopped.stderr
+    told = json.loads(stopped.stdout)
+    assert (told["pid"], told["run"], told["reason"]) == (process.pid, facts["run"], "signal")
+    assert (told["exit_code"], told["open_orders"]) == (0, 0)
     assert open_orders(desk.opened) == {}
     after = desk.run("status", file, "--json")
     facts = json.loads(after.stdout)
     assert (after.exit_code, facts["running"], facts["exit_code"], facts["open_orders"]) == (10, False, 0, 0)
     assert desk.run("stop", file).exit_code == 10
+
+
+def test_stop_says_in_words_how_it_ended(desk: Desk) -> None:
+    with running(desk.file, state=desk.state, opened=desk.opened) as process:
+        until(lambda: len(open_orders(desk.opened)) == 4, while_alive=process)
+        stopped = desk.run("stop", str(desk.file))
+    name = desk.file.read_text().partition("name: ")[2].split()[0]
+    assert stopped.stdout == f"{name}: process {process.pid} ended with exit code 0 (signal), nothing left open\n"
+    assert f"asked process {process.pid} to stop" in stopped.stderr
+
+
+def test_a_bystander_with_the_number_of_the_last_run_is_not_stopped(desk: Desk, bystander: int) -> None:
+    """Somebody has taken the lock and not written yet who it is; the file still names the last holder."""
+    desk.killed_at_work()
+    desk.run("settle", str(desk.file))
+    path = desk.journal().with_name("lock")
+    with Lock.acquire(path, now=0):
+        path.write_bytes(json.dumps(note(bystander, "17")).encode())
+        refused = desk.run("stop", str(desk.file))
+    assert (refused.exit_code, "has not said who it is" in refused.stderr) == (8, True), refused.stderr
+    os.kill(bystander, 0)
+
+
+def note(pid: int, born: str) -> dict[str, object]:
+    return {"pid": pid, "host": socket.gethostname(), "boot_id": boot_id(), "started": "2024-01-01", "born": born}
+
+
+@pytest.fixture
+def bystander() -> Iterator[int]:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process.pid
+        assert process.poll() is None
+        process.kill()
 
 
 def test_settle_finishes_what_a_dead_run_left_and_places_nothing(desk: Desk) -> None:
@@ -109,9 +149,11 @@ def test_explain_tells_the_whole_story_without_keys(desk: Desk) -> None:
     told = desk.run("explain", "bid-1", str(desk.file), **no_keys)
     assert told.exit_code == 0, told.stderr
     lines = told.stdout.splitlines()
-    for part in ("buy 500 ROGER-BTC at", "best bid", "position 0", "new quotes: mid"):
-        assert part in lines[0], lines[0]
-    assert [line.split("  ")[1].split(":")[0] for line in lines[1:]] == [
+    assert "buy 500 ROGER-BTC at" in lines[0]
+    assert "wanted because 4 new quotes: mid" in lines[1]
+    assert "saw ROGER-BTC at bid 0.0000" in lines[2]
+    assert "position 0 ROGER" in lines[2]
+    assert [line.split("  ")[1].split(":")[0] for line in lines[3:]] == [
         *("sent", "accepted", "open", "cancelling", "cancelled"),
     ]
     as_facts = json.loads(desk.run("explain", "bid-1", str(desk.file), "--json").stdout)

@@ -4,11 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec import structs
 
-from runner.edge.lock import AnotherInstance, Lock, holder, is_held
+from runner.edge.lock import AnotherInstance, Lock, birth, holder, is_held, terminate
 
 NOW = 1_700_000_000_000_000_000
+
+knows_births = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells when a process was started")
 
 HOLD = """
 import sys
@@ -114,6 +118,78 @@ def test_what_the_file_says_proves_nothing(tmp_path: Path) -> None:
         with pytest.raises(AnotherInstance, match="a process that just began") as refusal:
             Lock.acquire(path, now=NOW)
         assert refusal.value.holder is None
+
+
+def test_a_note_is_gone_with_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with Lock.acquire(path, now=NOW):
+        assert path.read_bytes()
+        with pytest.raises(AnotherInstance):
+            Lock.acquire(path, now=NOW)
+        assert holder(path) is not None  # who only tried leaves it alone
+    assert path.read_bytes() == b""
+
+
+@pytest.fixture
+def left_behind(tmp_path: Path) -> Path:
+    """The note of a process that was killed."""
+    path = tmp_path / "lock"
+    with hold_in_a_child(path) as child:
+        child.kill()
+    assert f'"pid":{child.pid},' in path.read_text()
+    return path
+
+
+@knows_births
+def test_the_note_of_a_dead_holder_is_not_taken_for_the_next_ones(left_behind: Path) -> None:
+    note = left_behind.read_bytes()
+    with Lock.acquire(left_behind, now=NOW):
+        left_behind.write_bytes(note)  # as it is until the next one has written its own
+        assert is_held(left_behind)
+        assert holder(left_behind) is None
+
+
+@knows_births
+def test_a_number_that_somebody_else_has_by_now_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with Lock.acquire(path, now=NOW):
+        noted = holder(path)
+        assert noted is not None
+        assert noted.born == birth(os.getpid())
+        path.write_bytes(msgspec.json.encode(structs.replace(noted, born="17")))
+        assert holder(path) is None
+        elsewhere = structs.replace(noted, host="elsewhere", born="17")
+        path.write_bytes(msgspec.json.encode(elsewhere))
+        assert holder(path) == elsewhere  # nothing is known of processes there
+        older = structs.replace(noted, born="")
+        path.write_bytes(msgspec.json.encode(older))
+        assert holder(path) == older  # written by a system that does not tell
+
+
+@knows_births
+def test_only_the_holder_is_told_to_end(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    with hold_in_a_child(first) as child, hold_in_a_child(second) as other:
+        who, another = holder(first), holder(second)
+        assert who is not None
+        assert another is not None
+        with pytest.raises(ProcessLookupError):
+            terminate(first, another)
+        assert other.poll() is None
+        terminate(first, who)
+        assert child.wait(10) == -signal.SIGTERM
+        with pytest.raises(ProcessLookupError):
+            terminate(first, who)
+        other.kill()
+
+
+@knows_births
+def test_birth_is_of_one_process(tmp_path: Path) -> None:
+    assert birth(os.getpid()).isdecimal()
+    with hold_in_a_child(tmp_path / "lock") as child:
+        assert birth(child.pid).isdecimal()
+        child.kill()
+    assert birth(child.pid) == ""
 
 
 def test_the_lock_file_is_private(tmp_path: Path) -> None:
