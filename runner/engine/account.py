@@ -58,6 +58,7 @@ class Account:
         """Continue from the journal. The first tick waits until the venue has confirmed or corrected this."""
         for fill in restored.fills:
             self.ledger.book(fill)
+            self.orders.highest_id = max(self.orders.highest_id, fill.order_id)
             if fill.parent is not None:
                 self.orders.parents[fill.parent] = self.orders.parents.get(fill.parent, 0) + fill.lots
         if restored.fills:

@@ -442,6 +442,7 @@ class Orders:
             changed=now,
             event=0,
             sign_before=0,
+            id_floor=row.id - 1,
             filled_lots=past.total(),
             executed_lots=past.total(),
             venue_ids=tuple(sorted(past)),

@@ -147,6 +147,15 @@ def test_rule_05_an_intent_is_in_the_output_that_asks_for_the_order() -> None:
     assert any(isinstance(change, StateChanged) for each in desk.outputs for change in each.changes)
 
 
+def test_rule_05_after_a_restart_the_highest_id_known_is_that_of_the_journal() -> None:
+    first = Desk()
+    first.accept(first.place(), 7)
+    first.give(TradeNews(match(1, 7)))
+    fills = tuple(first.engine.account.ledger.order_fills(name()))
+    desk = Desk(restored=Restored(EPOCH, generations={"bid": 0}, fills=fills))
+    assert desk.order(desk.place().client_id).id_floor == 7
+
+
 @pytest.mark.parametrize("state", [OrderState.INTENDED, OrderState.SENT])
 def test_rule_06_after_a_restart_nothing_is_sent_again(state: OrderState) -> None:
     desk = Desk(restored=Restored(EPOCH, (held(state=state),), {"bid": 0}))
