@@ -208,8 +208,8 @@ class Account:
         self._answered(what.query)
         name = self.watch.searching(what.query)
         listed = self.watch.orders_listed(what, now)
-        for row in what.rows:
-            self._row_taken(self.orders.row(row, now, out), now, out)
+        for adoption in self.orders.rows(what.rows, now, out):
+            self._row_taken(adoption, now, out)
         if listed is not None:
             self.orders.listed(listed.rows, listed.asked_at, now)
         if name is None:

@@ -6,7 +6,7 @@ venue says was executed. Source: orders.md rules 1-8, 12 and 13; wire reference 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -72,6 +72,7 @@ class Orders:
         # From here on an order of another journal is a second instance's. Source: orders.md rule 25.
         self._alone_since = now
         self._take_over = take_over
+        self._owned_epochs: set[int] = set()  # of other journals that a second instance is at work with
         self._markets = markets
         self._ledger = ledger
         self._funds = funds
@@ -219,6 +220,11 @@ class Orders:
             self._tombstones[order.client_id] = order.changed + NONCE_WINDOW + self._settle_time
 
     # News of rows and trades, in any order ----------------------------------------------------------------
+
+    def rows(self, rows: Sequence[OrderRow], now: int, out: Effects) -> Iterator[Adoption | None]:
+        """The rows of one answer. Any of them can tell that another instance is at work, so all are looked at first."""
+        self._watch_out(rows)
+        return (self.row(row, now, out) for row in rows)
 
     def row(
         self, row: OrderRow, now: int, out: Effects, *, name: str | None = None, streamed: bool = False
@@ -421,7 +427,8 @@ class Orders:
         if parsed.epoch == self._epoch:
             why = "late" if parsed.generation <= self._generations.get(parsed.slot, -1) else "stale_journal"
         else:
-            why = "other_instance" if self._of_another(row) else "older_epoch"
+            self._watch_out((row,))
+            why = "other_instance" if parsed.epoch in self._owned_epochs else "older_epoch"
         past = Counter[int]()  # what earlier orders of this name filled, by venue id: they ended, and are forgotten
         for fill in self._ledger.order_fills(name):
             past[fill.order_id] += fill.lots
@@ -453,6 +460,18 @@ class Orders:
             for order_id, lots in past.items():
                 self._copies.add(name, order_id, Copy("" if order_id == row.id else "cancel", lots))
         return Adoption(order, why)
+
+    def _watch_out(self, rows: Iterable[OrderRow]) -> None:
+        """One order that a second instance moved tells of all under its epoch: they have an owner (rule 25).
+
+        Of those that our journal took over, it is we who move them.
+        """
+        for row in rows:
+            parsed = parse_client_id(row.client_id or "")
+            if parsed is None or parsed.tag != self._tag or parsed.epoch == self._epoch or self.known(row.id):
+                continue
+            if self._of_another(row):
+                self._owned_epochs.add(parsed.epoch)
 
     def _of_another(self, row: OrderRow) -> bool:
         """A second instance is behind this order of another journal, not a predecessor (rule 25)."""

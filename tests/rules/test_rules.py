@@ -557,6 +557,26 @@ def test_rule_25_a_second_instance_ends_the_run_and_keeps_its_orders(age: int, t
     assert bool(desk.asked(Cancel)) != another
 
 
+def test_rule_25_one_order_that_moves_tells_whose_all_of_its_journal_are() -> None:
+    resting = row(name(epoch=EPOCH + 3), 4, at=START - 500 * SECOND)
+    moving = row(name("ask", epoch=EPOCH + 3), 5, at=START - 100 * SECOND)
+    desk = Desk((), at_work=(resting, moving))
+    desk.wait(2)
+    assert desk.engine.stop is not None
+    assert desk.engine.stop.exit_code == 8
+    assert desk.asked(Cancel) == []
+    assert desk.orders.get(resting.client_id or "") is None
+
+
+def test_rule_25_that_an_order_moves_which_was_taken_over_tells_of_nobody() -> None:
+    ours = msgspec.structs.replace(held(5, OrderState.OPEN), client_id=name(epoch=EPOCH - 9))
+    moved, resting = row(ours.client_id, 5, at=START), row(name("ask", epoch=EPOCH - 9), 4, at=START - 500 * SECOND)
+    desk = Desk((), restored=Restored(EPOCH, orders=(ours,)), at_work=(moved, resting))
+    desk.wait(2)
+    assert desk.engine.stop is None
+    assert desk.orders.known(4)
+
+
 def test_rule_26_a_stop_is_clean_only_by_a_listing_after_the_last_doubt() -> None:
     desk = Desk()
     place = desk.place()
