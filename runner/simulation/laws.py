@@ -25,8 +25,6 @@ NONCE_WINDOW = 5 * SECOND  # W of orders.md
 STORY_LENGTH = 60
 JUST_NOW = 10 * SECOND
 ABSENT_COUNTS = 600 * SECOND
-INSTANCE_ACTIVE = 120 * SECOND
-UNSEEN = 60 * SECOND  # by so much a listing may lag, or the venue's clock jump
 
 CONTESTED = "two instances were at work"
 LATE = "it took longer than D"
@@ -105,8 +103,6 @@ class Laws:
         self._finished_at: int | None = None
         self._rivals_since: int | None = None
         self._senders: dict[str, set[str]] = {}  # who sent a name, while there were two
-        self._inherited: set[str] = set()  # taken over from a journal that nobody seemed to be at work with
-        self._began = 0  # when the runner started
 
     # Being told -------------------------------------------------------------------------------------------
 
@@ -166,8 +162,6 @@ class Laws:
         self.tell(name, now, f"cancel of {order_id} arrived")
         senders = self._senders.get(name)
         # One with our epoch is ours by every rule, whoever sent it: that journal is a copy of this one.
-        if name in self._inherited:
-            return
         if self._rivals_since is not None and senders is not None and sender not in senders and _epoch(name) != epoch:
             self._broken("others", now, name, "the other instance's orders are left alone", f"a cancel of {order_id}")
 
@@ -310,18 +304,12 @@ class Laws:
 
     def all_inside(self, now: int) -> None:
         """A runner has begun: what it remembers must hold all that there is."""
-        self._began = now
         for name in self._rows:
             self.inside(name, now)
 
     def _ours(self, client_id: str | None) -> str | None:
         parsed = parse_client_id(client_id) if client_id is not None else None
         return client_id if parsed is not None and parsed.tag == self._account.tag else None
-
-    def _at_rest(self, epoch: int) -> bool:
-        """Whether no order of a journal moved in the last two minutes before the runner started (orders.md 25)."""
-        moved = (row.updated for name, rows in self._rows.items() if _epoch(name) == epoch for row in rows.values())
-        return max(moved, default=0) < self._began - INSTANCE_ACTIVE + UNSEEN
 
     def _counts(self, name: str, now: int) -> bool:
         """An order that took longer than D may come though its slot is taken, but for ten minutes after it was called
@@ -340,8 +328,6 @@ class Laws:
 
     def _order_written(self, order: Order, now: int) -> None:
         self.tell(order.client_id, now, f"journal: {order.state.value} ({order.reason})")
-        if order.reason == "adopted: older_epoch" and self._at_rest(_epoch(order.client_id)):
-            self._inherited.add(order.client_id)
         if order.state is OrderState.INTENDED:
             self._intended[order.client_id] = order.created
         if order.state is OrderState.UNKNOWN:

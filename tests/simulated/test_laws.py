@@ -315,20 +315,6 @@ def test_the_other_instances_orders_are_left_alone_unless_its_journal_is_ours() 
     assert broken(each) == ["others"]
 
 
-@pytest.mark.parametrize(("rested", "breaches"), [(300, []), (30, ["others"])])
-def test_an_order_may_be_taken_over_from_an_instance_that_shows_no_life(rested: int, breaches: list[str]) -> None:
-    each = laws()
-    each.rivals_begin(NOW)
-    each.signed(BID, 1, NOW, in_journal=True, gate_open=True, sender="second")
-    hear(each, row(1))
-    now = NOW + rested * SECOND
-    each.all_inside(now)
-    adopted = msgspec.structs.replace(written(BID, OrderState.UNKNOWN).order, reason="adopted: older_epoch")
-    each.committed([OrderChanged(adopted)], now)
-    each.cancelling(1, BID, now, "first", 6)
-    assert broken(each) == breaches
-
-
 def test_a_lost_journal_excuses_what_it_knew() -> None:
     each = laws()
     sign(each, BID)
