@@ -72,7 +72,6 @@ class Orders:
         # From here on an order of another journal is a second instance's. Source: orders.md rule 25.
         self._alone_since = now
         self._take_over = take_over
-        self._owned_epochs: set[int] = set()  # of other journals that a second instance is at work with
         self._markets = markets
         self._ledger = ledger
         self._funds = funds
@@ -81,6 +80,7 @@ class Orders:
         self._copies = Copies()
         self.reads = Reads()
         self.cancels = Cancels(self._copies, self.reads)
+        self._owned_epochs: set[int] = set()  # of other journals that a second instance is at work with
         self._generations: dict[str, int] = {}
         self.strangers = Strangers()
         self._listed: set[int] = set()  # what the newest complete listing showed to be at work
