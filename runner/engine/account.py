@@ -83,6 +83,7 @@ class Account:
         """Continue from the journal. The first tick waits until the venue has confirmed or corrected this."""
         for fill in restored.fills:
             self.ledger.book(fill)
+            self.orders.highest_id = max(self.orders.highest_id, fill.order_id)
             if fill.parent is not None:
                 self.orders.parents[fill.parent] = self.orders.parents.get(fill.parent, 0) + fill.lots
         if restored.fills:
@@ -286,8 +287,8 @@ class Account:
         self._answered(what.query, now)
         name = self.watch.searching(what.query)
         listed = self.watch.orders_listed(what, now)
-        for row in what.rows:
-            self._row_taken(self.orders.row(row, now, out), now, out)
+        for adoption in self.orders.rows(what.rows, now, out):
+            self._row_taken(adoption, now, out)
         if listed is not None:
             self.orders.listed(listed.rows, listed.asked_at, now)
         if name is None:

@@ -83,6 +83,7 @@ class Orders:
         self._copies = Copies()
         self.reads = Reads()
         self.cancels = Cancels(self._copies, self.reads)
+        self._owned_epochs: set[int] = set()  # of other journals that a second instance is at work with
         self._generations: dict[str, int] = {}
         self.strangers = Strangers()
         self.tier = Tier()
@@ -249,6 +250,11 @@ class Orders:
             self._tombstones[order.client_id] = order.changed + NONCE_WINDOW + self._settle_time
 
     # News of rows and trades, in any order ----------------------------------------------------------------
+
+    def rows(self, rows: Sequence[OrderRow], now: int, out: Effects) -> Iterator[Adoption | None]:
+        """The rows of one answer. Any of them can tell that another instance is at work, so all are looked at first."""
+        self._watch_out(rows)
+        return (self.row(row, now, out) for row in rows)
 
     def row(
         self, row: OrderRow, now: int, out: Effects, *, name: str | None = None, streamed: bool = False
@@ -534,7 +540,8 @@ class Orders:
         if parsed.epoch == self._epoch:
             why = "late" if parsed.generation <= self._generations.get(parsed.slot, -1) else "stale_journal"
         else:
-            why = "other_instance" if self._of_another(row) else "older_epoch"
+            self._watch_out((row,))
+            why = "other_instance" if parsed.epoch in self._owned_epochs else "older_epoch"
         past = Counter[int]()  # what earlier orders of this name filled, by venue id: they ended, and are forgotten
         for fill in self._ledger.order_fills(name):
             past[fill.order_id] += fill.lots
@@ -555,6 +562,7 @@ class Orders:
             changed=now,
             event=0,
             sign_before=0,
+            id_floor=row.id - 1,
             filled_lots=past.total(),
             executed_lots=past.total(),
             venue_ids=tuple(sorted(past)),
@@ -565,6 +573,18 @@ class Orders:
             for order_id, lots in past.items():
                 self._copies.add(name, order_id, Copy("" if order_id == row.id else "cancel", lots))
         return Adoption(order, why)
+
+    def _watch_out(self, rows: Iterable[OrderRow]) -> None:
+        """One order that a second instance moved tells of all under its epoch: they have an owner (rule 25).
+
+        Of those that our journal took over, it is we who move them.
+        """
+        for row in rows:
+            parsed = parse_client_id(row.client_id or "")
+            if parsed is None or parsed.tag != self._tag or parsed.epoch == self._epoch or self.known(row.id):
+                continue
+            if self._of_another(row):
+                self._owned_epochs.add(parsed.epoch)
 
     def _of_another(self, row: OrderRow) -> bool:
         """A second instance is behind this order of another journal, not a predecessor (rule 25)."""

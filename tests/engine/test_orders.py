@@ -209,9 +209,14 @@ def test_under_a_cut_name_a_copy_of_an_order_that_is_known_is_its_own(state: Ord
     assert each.get(EARLIER) is None
 
 
-def test_a_row_from_before_the_later_order_keeps_its_name() -> None:
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_row_from_before_the_later_order_keeps_its_name(*, adopted: bool) -> None:
     each, out = orders(), Effects()
-    each.restore([later(OrderState.UNKNOWN)], GENERATIONS, NOW, out)
+    if adopted:
+        each.restore([], GENERATIONS, NOW, out)
+        each.row(row(later(OrderState.UNKNOWN), 7, "wait"), NOW, out)
+    else:
+        each.restore([later(OrderState.UNKNOWN)], GENERATIONS, NOW, out)
     adopted = each.row(cut(4), NOW, out)
     assert adopted is not None
     assert (adopted.order.client_id, adopted.why) == (EARLIER, "late")

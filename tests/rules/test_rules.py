@@ -132,6 +132,15 @@ def test_rule_05_an_intent_is_in_the_output_that_asks_for_the_order() -> None:
     assert any(isinstance(change, StateChanged) for each in desk.outputs for change in each.changes)
 
 
+def test_rule_05_after_a_restart_the_highest_id_known_is_that_of_the_journal() -> None:
+    first = Desk()
+    first.accept(first.place(), 7)
+    first.give(TradeNews(match(1, 7)))
+    fills = tuple(first.engine.account.ledger.order_fills(name()))
+    desk = Desk(restored=Restored(EPOCH, generations={"bid": 0}, fills=fills))
+    assert desk.order(desk.place().client_id).id_floor == 7
+
+
 @pytest.mark.parametrize("state", [OrderState.INTENDED, OrderState.SENT])
 def test_rule_06_after_a_restart_nothing_is_sent_again(state: OrderState) -> None:
     desk = Desk(restored=Restored(EPOCH, (held(state=state),), {"bid": 0}))
@@ -653,6 +662,26 @@ def test_rule_25_a_second_instance_ends_the_run_and_keeps_its_orders(age: int, t
     desk.wait(2)
     assert (desk.engine.stop is not None and desk.engine.stop.exit_code == 8) == another
     assert bool(desk.asked(Cancel)) != another
+
+
+def test_rule_25_one_order_that_moves_tells_whose_all_of_its_journal_are() -> None:
+    resting = row(name(epoch=EPOCH + 3), 4, at=START - 500 * SECOND)
+    moving = row(name("ask", epoch=EPOCH + 3), 5, at=START - 100 * SECOND)
+    desk = Desk((), at_work=(resting, moving))
+    desk.wait(2)
+    assert desk.engine.stop is not None
+    assert desk.engine.stop.exit_code == 8
+    assert desk.asked(Cancel) == []
+    assert desk.orders.get(resting.client_id or "") is None
+
+
+def test_rule_25_that_an_order_moves_which_was_taken_over_tells_of_nobody() -> None:
+    ours = msgspec.structs.replace(held(5, OrderState.OPEN), client_id=name(epoch=EPOCH - 9))
+    moved, resting = row(ours.client_id, 5, at=START), row(name("ask", epoch=EPOCH - 9), 4, at=START - 500 * SECOND)
+    desk = Desk((), restored=Restored(EPOCH, orders=(ours,)), at_work=(moved, resting))
+    desk.wait(2)
+    assert desk.engine.stop is None
+    assert desk.orders.known(4)
 
 
 def test_rule_26_a_stop_is_clean_only_by_a_listing_after_the_last_doubt() -> None:
