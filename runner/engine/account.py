@@ -63,6 +63,7 @@ class Account:
                 self.orders.parents[fill.parent] = self.orders.parents.get(fill.parent, 0) + fill.lots
         if restored.fills:
             self.watch.trades_known_to(max(fill.traded_at for fill in restored.fills))
+        self.orders.highest_id = max((fill.order_id for fill in restored.fills), default=0)
         self.orders.used_slots.update(restored.used_slots)
         self.orders.restore(restored.orders, restored.generations, now, out)
         for order in list(self.orders.unknown()):

@@ -288,6 +288,7 @@ class Orders:
         Every match that was not told by a GET of its order (`of_read`) leads to one: of a self-trade, a list shows
         one side only.
         """
+        self.highest_id = max(self.highest_id, row.order_id or 0)
         name = self._copies.name_of(row.order_id) if row.order_id is not None else None
         if name is None:
             if row.order_id is not None and self.strangers.keep(row.order_id, row):
@@ -455,8 +456,7 @@ class Orders:
 
     def _echoed(self, order: Order, row: OrderRow, out: Effects) -> None:
         """What the venue shows as the name of a row that is known to be of an order of ours."""
-        known = row.id in order.venue_ids or not order.state.terminal
-        if (known or row.client_id != order.client_id) and self.tier.echoed(order, row, out):
+        if self.tier.echoed(order, row, out):
             self.slot_freed = True  # what was held back for want of proof
 
     def _adopt(self, row: OrderRow, name: str, now: int) -> Adoption | None:
