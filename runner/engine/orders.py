@@ -153,7 +153,6 @@ class Orders:
             order = remembered
             self.highest_id = max(self.highest_id, order.id_floor, *order.venue_ids)
             self._store(order)
-            self.highest_id = max(self.highest_id, order.id_floor, *order.venue_ids)
             filled = self._ledger.filled_lots(order.client_id)
             if filled > order.filled_lots:  # the disk was full between the two: fills are what counts
                 order = self._change(order, out, now, filled_lots=filled)
@@ -325,6 +324,7 @@ class Orders:
         Every match that was not told by a GET of its order (`of_read`) leads to one: of a self-trade, a list shows
         one side only.
         """
+        self.highest_id = max(self.highest_id, row.order_id or 0)
         name = self._copies.name_of(row.order_id) if row.order_id is not None else None
         if name is None:
             known = None if row.order_id is None else self._ledger.fill((row.id, row.order_id))
@@ -527,8 +527,7 @@ class Orders:
 
     def _echoed(self, order: Order, row: OrderRow, out: Effects) -> None:
         """What the venue shows as the name of a row that is known to be of an order of ours."""
-        known = row.id in order.venue_ids or not order.state.terminal
-        if (known or row.client_id != order.client_id) and self.tier.echoed(order, row, out):
+        if self.tier.echoed(order, row, out):
             self.slot_freed = True  # what was held back for want of proof
 
     def _adopt(self, row: OrderRow, name: str, now: int) -> Adoption | None:

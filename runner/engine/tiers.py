@@ -54,8 +54,11 @@ class Tier:
         return True
 
     def holds(self, target: Target, may_exist: Iterable[Order], out: Effects) -> bool:
-        """Whether a proposal has to wait; said once a slot and tier. `may_exist`: every order that a limit counts."""
-        found = None if self.proven else obstacle(target, may_exist)
+        """Whether a proposal has to wait in the second tier; said once a slot, until the tier is another.
+
+        `may_exist`: every order that a limit counts.
+        """
+        found = obstacle(target, may_exist)
         if found is None:
             return False
         if target.slot not in self.held:

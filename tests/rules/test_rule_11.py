@@ -1,9 +1,10 @@
 """orders.md rule 11: what the venue's names are worth, and what is done where they are worth nothing."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
-from desk import ASK, ASK_QUOTE, BID, BID_QUOTE, EPOCH, LOTS, ROGER, START, D, Desk, W, match, name, row
+from desk import ASK, ASK_QUOTE, BID, BID_QUOTE, EPOCH, LOTS, ROGER, START, TAG, D, Desk, W, match, name, row
 from msgspec.structs import replace
 
 from runner.engine.reconcile import Target
@@ -12,6 +13,7 @@ from runner.model.command import Cancel, Finish, LatchSet, ListOrders, Place, Re
 from runner.model.event import (
     Accepted,
     CancelAnswered,
+    NotSent,
     OrderNews,
     OrderRead,
     OrdersListed,
@@ -22,7 +24,7 @@ from runner.model.event import (
     TradeNews,
     Unknown,
 )
-from runner.model.order import Order, OrderRow, OrderState, Quote, Side
+from runner.model.order import Fill, Order, OrderRow, OrderState, Quote, Role, Side
 from runner.model.settings import MILLISECOND, SECOND
 
 LOW_QUOTE = Quote("low", Side.BUY, 0.00003, 100)
@@ -77,6 +79,15 @@ def answer_look_ups(desk: Desk, rows: tuple[OrderRow, ...], seconds: int) -> Non
             if not each.states and each.query not in answered:
                 answered.add(each.query)
                 desk.give(OrdersListed(each.query, rows, full=False, venue_time=desk.now))
+
+
+def next_look_up(desk: Desk, last: int) -> int:
+    """The number of the look-up that comes after the one of this number, when it is asked for."""
+    for _ in range(70):
+        if asked := [each.query for each in desk.asked(ListOrders) if not each.states and each.query > last]:
+            return asked[0]
+        desk.wait(1)
+    raise AssertionError("nothing is looked up any more")
 
 
 def lost(desk: Desk, place: Place) -> Place:
@@ -159,6 +170,11 @@ def test_rule_11_any_other_name_of_a_known_row_loses_it(told: str | None, where:
     desk.give(OrdersListed(99, (row(name("ask"), 1, side=Side.SELL, ticks=ASK),), full=False))
     desk.wait(2)
     assert placed(desk)[2:] == [name("low")]
+    assert len(desk.said("order.held")) == 1
+    desk.give(OrdersListed(99, (row(told, 1, side=Side.SELL, ticks=ASK),), full=False))
+    desk.give(NotSent(name("low"), "no connection"))
+    desk.wait(2)
+    assert [note.facts["slot"] for note in desk.said("order.held")] == ["low", "low"]  # the tier was another since
 
 
 def test_rule_11_the_stream_shows_no_names_and_loses_none() -> None:
@@ -246,6 +262,32 @@ def test_rule_11_ids_below_the_intents_are_no_candidates_also_after_a_restart() 
     before = row(None, 69, at=START, side=Side.SELL, ticks=ASK)
     answer_look_ups(desk, (before,), 90)
     assert desk.order(place.client_id).state is OrderState.ABSENT
+
+
+@pytest.mark.parametrize("told_by", ["order", "intent", "fill", "trade"])
+def test_rule_11_the_highest_id_that_was_ever_told_goes_with_an_intent(told_by: str) -> None:
+    orders = {"order": (held(OrderState.CANCELLED, 70),), "intent": (replace(held(), id_floor=70),)}
+    fill = Fill(
+        trade_id=1,
+        order_id=70,
+        client_id=name(),
+        market=ROGER.symbol,
+        side=Side.BUY,
+        ticks=BID,
+        lots=LOTS,
+        role=Role.MAKER,
+        fee=Decimal(0),
+        fee_currency="ROGER",
+        time=START,
+        traded_at=START // SECOND,
+    )
+    fills = (fill,) if told_by == "fill" else ()
+    desk = Desk((), restored=Restored(EPOCH, orders.get(told_by, ()), {"bid": 0}, fills))
+    if told_by == "trade":
+        desk.give(TradeNews(match(1, 70)))
+    Desk.quotes = (ASK_QUOTE,)
+    desk.wait(2)
+    assert desk.order(desk.place().client_id).id_floor == 70
 
 
 @pytest.mark.parametrize("told", [None, "", name()[:-1], name().lower()])
@@ -340,20 +382,39 @@ def test_rule_11_a_row_that_two_orders_may_be_is_neither() -> None:
     assert [order.state for order in desk.orders.unknown()] == [OrderState.UNKNOWN] * 2
 
 
-def test_rule_11_half_a_look_up_takes_nothing() -> None:
+def test_rule_11_one_that_turns_out_to_be_anothers_was_no_candidate() -> None:
     desk = Desk(exclusive=True)
     lost(desk, desk.place())
-    desk.wait(2)
-    whole = [each for each in desk.asked(ListOrders) if not each.states][-1]
-    desk.give(OrdersListed(whole.query, (row(None, 50, at=START + SECOND),), full=True, venue_time=desk.now))
-    desk.wait(1)
-    first = [each for each in desk.asked(ListOrders) if not each.states][-1]
-    desk.give(OrdersListed(first.query, (), full=False, venue_time=desk.now))
+    mine, other = row(None, 50, at=START + SECOND), row(None, 51, at=START + SECOND)
+    answer_look_ups(desk, (mine, other), 4)
     assert not desk.said("order.matched")
-    desk.wait(1)
-    second = [each for each in desk.asked(ListOrders) if not each.states][-1]
-    desk.give(OrdersListed(second.query, (), full=False, venue_time=desk.now))
-    assert desk.said("order.matched")
+    answer_look_ups(desk, (mine, replace(other, client_id=name("ask").replace(TAG, "OTHERS"))), 10)
+    assert desk.order(name()).venue_ids == (50,)
+
+
+def test_rule_11_without_a_time_filter_only_listings_that_agree_take_anything() -> None:
+    desk = Desk(exclusive=True)
+    lost(desk, desk.place())
+    mine, old = row(None, 50, at=START + SECOND), row("HUMAN", 3, "done", at=START - 3600 * SECOND, ticks=BID - 5)
+    another = replace(old, id=4)
+    query = 0
+    for shown, taken in ((old, False), (old, False), (another, False), (another, True)):
+        query = next_look_up(desk, query)
+        desk.give(OrdersListed(query, (mine, shown), full=False, venue_time=desk.now))
+        assert bool(desk.said("order.matched")) is taken
+    assert desk.order(name()).venue_ids == (50,)
+
+
+def test_rule_11_half_a_look_up_takes_nothing() -> None:
+    """A full page is asked for again in two halves; what the first half shows may not be all there is."""
+    desk = Desk(exclusive=True)
+    lost(desk, desk.place())
+    mine = row(None, 50, at=START + SECOND)
+    query = 0
+    for rows, full, taken in (((mine,), True, False), ((), False, False), ((mine,), False, True)):
+        query = next_look_up(desk, query)
+        desk.give(OrdersListed(query, rows, full=full, venue_time=desk.now))
+        assert bool(desk.said("order.matched")) is taken
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
@@ -391,6 +452,17 @@ def test_rule_11_a_row_like_one_that_should_not_exist(state: OrderState, exclusi
         desk.give(OrdersListed(99, (row(None, 50, at=START + SECOND),), full=False))
         assert gone in desk.orders.may_exist(desk.now + 599 * SECOND)
         assert len(desk.said("order.candidate")) == 1
+
+
+def test_rule_11_a_row_that_a_missed_one_may_be_too_is_not_taken_for_one_that_should_not_exist() -> None:
+    desk = proven((BID_QUOTE, replace(BID_QUOTE, slot="low")), exclusive=True)
+    refused, missed = desk.asked(Place)[1:]
+    sent(desk, refused)
+    desk.give(Rejected(refused.client_id, 422, ("market.account.insufficient_balance",)))
+    lost(desk, missed)
+    answer_look_ups(desk, (row(None, 50, at=START + SECOND),), 20)
+    assert desk.order(refused.client_id).venue_ids == desk.order(missed.client_id).venue_ids == ()
+    assert {note.client_id for note in desk.said("order.candidate")} == {refused.client_id, missed.client_id}
 
 
 @pytest.mark.parametrize("first_tier", [True, False])
