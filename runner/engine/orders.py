@@ -580,7 +580,7 @@ class Orders:
         """
         for row in rows:
             parsed = parse_client_id(row.client_id or "")
-            if parsed is None or parsed.tag != self._tag or parsed.epoch == self._epoch or self.known(row.id):
+            if parsed is None or parsed.tag != self._tag or parsed.epoch == self._epoch or self._copies.name_of(row.id):
                 continue
             if self._of_another(row):
                 self._owned_epochs.add(parsed.epoch)

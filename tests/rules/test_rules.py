@@ -58,7 +58,7 @@ from runner.model.event import (
 )
 from runner.model.exits import Exit
 from runner.model.ids import GENERATION_MAX, parse_client_id
-from runner.model.order import BalanceRow, Fill, OrderState, Role, Side
+from runner.model.order import BalanceRow, Fill, OrderState, Quote, Role, Side
 from runner.model.settings import MILLISECOND, SECOND, Limits
 
 MILLISECONDS = START // MILLISECOND
