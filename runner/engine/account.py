@@ -183,7 +183,8 @@ class Account:
         if adoption is None:
             return
         order, why = adoption.order, adoption.why
-        out.note("order.adopted", level="warning", market=order.market, client_id=order.client_id, why=why)
+        level = "error" if why == "late" else "warning"
+        out.note("order.adopted", level=level, market=order.market, client_id=order.client_id, why=why)
         if why == "late":
             self.orders.late(order.client_id, now)
         elif why == "stale_journal":

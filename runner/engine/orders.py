@@ -130,6 +130,10 @@ class Orders:
         """Every live order was in the newest complete listing."""
         return all(order.venue_ids and self._listed.issuperset(order.venue_ids) for order in self._live.values())
 
+    def known(self, order_id: int) -> bool:
+        """The venue's order is known to be one of ours."""
+        return self._copies.name_of(order_id) is not None
+
     def names_used_up(self, slot: str) -> bool:
         """The slot has no name left for another order (orders.md rule 1)."""
         return self._generations.get(slot, -1) >= GENERATION_MAX
@@ -580,7 +584,7 @@ class Orders:
         """
         for row in rows:
             parsed = parse_client_id(row.client_id or "")
-            if parsed is None or parsed.tag != self._tag or parsed.epoch == self._epoch or self._copies.name_of(row.id):
+            if parsed is None or parsed.tag != self._tag or parsed.epoch == self._epoch or self.known(row.id):
                 continue
             if self._of_another(row):
                 self._owned_epochs.add(parsed.epoch)

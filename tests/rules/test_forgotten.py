@@ -105,4 +105,4 @@ def test_a_late_copy_of_a_forgotten_order_is_an_alarm() -> None:
     desk.give(TradeNews(match(6, 2)))
     desk.wait(5)
     assert desk.engine.account.ledger.filled_lots(name()) == 2 * LOTS
-    assert [latch.name for latch in desk.latches()] == ["late_order"]
+    assert [(note.level, note.facts["why"]) for note in desk.said("order.adopted")] == [("error", "late")]
