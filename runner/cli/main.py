@@ -27,6 +27,7 @@ COMMANDS = {
     "plan": "Show what a run would do first, and send nothing.",
     "resolve": "Take your word for an order whose fate is not proven.",
     "resume": "Show why a risk latch fell, and lift it.",
+    "risk": "Show every limit, what is used and what is left.",
     "run": "Trade a strategy.",
     "sandbox": "Keep a local exchange running.",
     "schema": "Print the JSON Schema of a strategy file.",

@@ -11,7 +11,8 @@ from runner.cli.counter import prompt
 from runner.cli.exits import Exit, fail
 from runner.config.spec import RunSpec
 from runner.run.ends import CannotRun
-from runner.run.plan import Wish, plan
+from runner.run.glance import Wish
+from runner.run.plan import plan
 from runner.run.tables import show_plan
 from runner.run.terminal import LogLines, View
 

@@ -61,6 +61,7 @@ class Engine:
         self.phase: Phase = "starting"
         self.ticks = 0
         self.reason = ""  # of the latest decision
+        self.held: set[str] = set()  # slots whose proposals waited for the venue's names to be proven (rule 11)
         self.verdicts: list[Approved | Refused | Waiting | InTheWay] = []  # on its proposals, in their order
         self.stop: Stop | None = None
         self._restored: events.Restored | None = None
@@ -265,7 +266,7 @@ class Engine:
 
     def _flatten(self, now: int) -> Flatten:
         limits = self.settings.limits
-        return Flatten(limits, self.markets, self.feeds, self.account, self._situation, now)
+        return Flatten(limits, self.markets, self.feeds, self.account, self.situation, now)
 
     # Ticks ------------------------------------------------------------------------------------------------
 
@@ -342,6 +343,7 @@ class Engine:
         """From what is wanted to intents, cancels and refusals."""
         orders = self.account.orders
         self.verdicts = []
+        self.held = set()
         used = frozenset(orders.used_slots | self._once_placed)
         apart = difference(self._wanted, orders.live(), used)
         for order in apart.cancels:
@@ -370,7 +372,7 @@ class Engine:
 
     def _place(self, proposals: Iterable[Target], number: int, now: int, out: Effects) -> int:
         account = self.account
-        gate = Gate(self.settings.limits, self._situation(now))
+        gate = Gate(self.settings.limits, self.situation(now))
         cancels = sum(1 for _ in account.orders.cancels.due(now))
         room = self._free - max(self.settings.cancel_reserve, cancels)
         placed = 0
@@ -378,6 +380,7 @@ class Engine:
             if room <= 0:
                 break  # no request left: the next tick states the whole intent again
             if account.orders.holds(target, now, out):
+                self.held.add(target.slot)
                 continue
             verdict = gate.judge(target)
             self.verdicts.append(verdict)
@@ -399,7 +402,7 @@ class Engine:
                         account.orders.want_gone(order, "self-trade", now)
         return placed
 
-    def _situation(self, now: int) -> Situation:
+    def situation(self, now: int) -> Situation:
         account, feeds = self.account, self.feeds.by_symbol
         return Situation(
             now=now,

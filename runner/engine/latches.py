@@ -37,6 +37,10 @@ class Latches:
         return name in self._standing
 
     @property
+    def standing(self) -> tuple[Latch, ...]:
+        return tuple(self._standing.values())
+
+    @property
     def worst(self) -> Latch | None:
         """The one whose action counts; None while nothing stands."""
         return max(self._standing.values(), key=lambda latch: _WORST.index(latch.action), default=None)

@@ -17,7 +17,8 @@ from benchmarks.peer import Opened
 from runner.edge.conversation import HttpRequest
 from runner.report.plan import Plan
 from runner.run.ends import CannotRun
-from runner.run.plan import Wish, plan
+from runner.run.glance import Wish
+from runner.run.plan import plan
 from runner.simulation.exchange import Exchange
 
 pytestmark = pytest.mark.anyio
