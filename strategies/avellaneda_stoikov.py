@@ -191,8 +191,6 @@ class AvellanedaStoikov(Strategy, frozen=True, kw_only=True):
         if not weigh and len(kept) == len(slots):
             return Decision(tuple(kept.values()), memory, f"{len(kept)} orders kept")
         learnt = _learnt(memory)
-        if learnt is None:
-            return _nothing(memory, "takers' orders do not become fewer with distance")
         inventory = self._inventory(view, touch)
         optimal = self._optimal(touch.twice_mid / 2, inventory, learnt, self._time_left(view.time, memory), view.market)
         fresh = self._ladder(view.market, touch, optimal, inventory, {})
@@ -326,8 +324,12 @@ def hummingbot(mid: float, inventory: float, gamma: float, learnt: Learnt, time_
     return Optimal((centre - half) / tick, (centre + half) / tick)
 
 
-def decay(depths: Sequence[float]) -> float | None:
-    """κ of λ(δ) = A exp(-κδ), fitted to the logarithm of how many orders reach each depth. None if it does not fall."""
+def decay(depths: Sequence[float]) -> float:
+    """κ of λ(δ) = A exp(-κδ), fitted to the logarithm of how many orders reach each depth, of which there are some.
+
+    Where all reach about as far (a market of large ticks) no line can be drawn: then 1 / the mean depth, the most
+    likely κ.
+    """
     ordered = sorted(depths)
     points: dict[float, float] = {}
     for number, depth in enumerate(ordered):
@@ -335,24 +337,20 @@ def decay(depths: Sequence[float]) -> float | None:
         if reached >= max(2.0, NEAR * len(ordered)):
             points.setdefault(depth, math.log(reached))
     if len(points) < 2:
-        return None
+        return len(ordered) / sum(ordered)
     mean_depth, mean_log = sum(points) / len(points), sum(points.values()) / len(points)
     covariance = sum((depth - mean_depth) * (log - mean_log) for depth, log in points.items())
-    slope = covariance / sum((depth - mean_depth) ** 2 for depth in points)
-    return -slope if slope < 0 else None
+    return -covariance / sum((depth - mean_depth) ** 2 for depth in points)
 
 
 def _nothing(memory: Memory, why: str) -> Decision:
     return Decision((), structs.replace(memory, quotes=()), f"no quotes: {why}")
 
 
-def _learnt(memory: Memory) -> Learnt | None:
-    found = decay(memory.depths)
-    if found is None:
-        return None
+def _learnt(memory: Memory) -> Learnt:
     squares = sum(change * change for change, _ in memory.moves) / 4  # the changes are in half ticks
     seconds = sum(elapsed for _, elapsed in memory.moves) / SECOND
-    return Learnt(squares / seconds, math.sqrt(squares / (len(memory.moves) + 1)), found)
+    return Learnt(squares / seconds, math.sqrt(squares / (len(memory.moves) + 1)), decay(memory.depths))
 
 
 def _depths(view: View, twice_mid: int) -> list[float]:

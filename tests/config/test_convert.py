@@ -207,6 +207,23 @@ def test_what_was_off_is_not_lost_and_what_was_on_is() -> None:
     ]
 
 
+def test_a_value_without_a_meaning_here_is_not_bent_into_one() -> None:
+    """Below zero Hummingbot's tolerance is a switch; ours begins at zero."""
+    result = converted(PURE + "order_refresh_tolerance_pct: -1\norder_level_spread: null\n")
+    assert [(line.fate, line.value) for line in result.lines[-2:]] == [("lost", ""), ("idle", "")]
+    assert spec(result).settings.params.keys().isdisjoint({"order_refresh_tolerance_pct", "order_level_spread"})
+    assert "the default, 0, comes closest" in " ".join(result.text.replace("#", "").split())
+
+
+def test_a_switch_is_yes_or_no() -> None:
+    source = AVELLANEDA.replace("order_optimization_enabled: true", "order_optimization_enabled: {}")
+    assert (
+        spec(converted(source.replace("{}\nrisk", "No\nrisk"))).settings.params["order_optimization_enabled"] is False
+    )
+    (found,) = problems(source.replace("{}\nrisk", "maybe\nrisk"))
+    assert (found.line, found.column, found.message) == (6, 29, "`maybe` is neither true nor false")
+
+
 def test_a_market_that_the_sandbox_has_not_gets_a_venue_where_no_run_begins() -> None:
     run = spec(converted(PURE.replace("ROGER-BTC", "ETH-EUR")))
     assert run.connector.venue == Altmarkets()

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from decimal import Decimal
+from random import Random
 
 import msgspec
 import pytest
@@ -110,24 +111,21 @@ def test_more_inventory_never_raises_a_price(two: list[float], gamma: float, see
 @given(st.floats(0.001, 10), st.integers(20, 300))
 def test_the_decay_of_depths_as_the_model_has_them_is_found(kappa: float, count: int) -> None:
     depths = [-math.log(1 - (number + 0.5) / count) / kappa for number in range(count)]
-    found = decay(depths)
-    assert found is not None
-    assert found == pytest.approx(kappa, rel=0.15)
+    assert decay(depths) == pytest.approx(kappa, rel=0.15)
 
 
-@given(st.lists(st.floats(0.5, 1000), max_size=60), st.floats(0.01, 100), st.randoms())
-def test_decay_is_per_distance_and_knows_no_order(depths: list[float], scale: float, dice: object) -> None:
-    found = decay(depths)
-    shuffled = sorted(depths, key=lambda _: dice.random())  # type: ignore[attr-defined]
+@given(st.lists(st.integers(1, 1000), min_size=1, max_size=60), st.integers(1, 64), st.randoms())
+def test_decay_falls_is_per_distance_and_knows_no_order(depths: list[int], scale: int, dice: Random) -> None:
+    found = decay([float(depth) for depth in depths])
+    assert found > 0
+    shuffled = sorted(map(float, depths), key=lambda _: dice.random())
     assert decay(shuffled) == found
-    stretched = decay([depth * scale for depth in depths])
-    if found is not None and stretched is not None and len(set(depths)) == len({each * scale for each in depths}):
-        assert stretched == pytest.approx(found / scale, rel=1e-6)
+    assert decay([depth * scale for depth in shuffled]) == pytest.approx(found / scale, rel=1e-9)
 
 
-@pytest.mark.parametrize("depths", [[], [5.0], [5.0, 5.0, 5.0], [1.0, 2.0]])
-def test_too_little_or_too_much_alike_says_nothing(depths: list[float]) -> None:
-    assert decay(depths) is None
+@pytest.mark.parametrize("depths", [[5.0], [5.0, 5.0, 5.0], [4.0, 6.0]])
+def test_too_few_for_a_line_tell_their_mean(depths: list[float]) -> None:
+    assert decay(depths) == pytest.approx(0.2)
 
 
 # What it quotes -------------------------------------------------------------------------------------------
@@ -283,6 +281,13 @@ def test_without_a_mid_nothing_is_quoted_and_nothing_is_forgotten() -> None:
     decision = maker().tick(view_of(Facts({4990: 5}, {})), memory)
     assert list(decision.quotes) == []
     assert decision.state == msgspec.structs.replace(memory, quotes=())
+
+
+def test_where_all_reach_alike_the_mean_tells_how_far() -> None:
+    strategy = maker(risk_factor=0.001, order_optimization_enabled=False)
+    decision = strategy.tick(view_of(Facts(*AROUND_5000)), knowing(AROUND_5000, depths=(15.0,) * 4))
+    assert ticks_of(decision.quotes, Side.BUY) == {"bid-1": 4984}  # 1/κ below mid, and a little for the risk
+    assert ticks_of(decision.quotes, Side.SELL) == {"ask-1": 5016}
 
 
 def test_numbers_that_a_reader_can_check() -> None:
