@@ -20,6 +20,7 @@ COMMANDS = {
     "convert": "Turn a Hummingbot strategy file into one of ours.",
     "connect": "Try an API key and keep it.",
     "doctor": "See whether everything is in place for a run.",
+    "drill": "Trip every risk latch on sandboxes, to see it work.",
     "explain": "Tell why an order was placed and what became of it.",
     "fuzz": "Search for parameters and markets that break a strategy.",
     "markets": "List the markets of a venue.",
