@@ -532,7 +532,7 @@ class Orders:
     def _echoed(self, order: Order, row: OrderRow, out: Effects) -> None:
         """What the venue shows as the name of a row that is known to be of an order of ours."""
         if self.tier.echoed(order, row, out):
-            self.slot_freed = True  # what was held back for want of proof
+            self.slot_freed = True
 
     def _adopt(self, row: OrderRow, name: str, now: int) -> Adoption | None:
         """A row with our tag that we hold no order for. One that ended with no more fills than are booked needs none:

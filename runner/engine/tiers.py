@@ -35,12 +35,13 @@ class Tier:
         self.held: set[str] = set()
 
     def echoed(self, order: Order, row: OrderRow, out: Effects) -> bool:
-        """A row that is known to be of an order showed a client id; True if that changed the tier."""
+        """A row that is known to be of an order showed a client id; True if proposals may go now that were held."""
         exact = row.client_id == order.client_id
         # The name of an adopted order is what the venue said it was: that it says so again proves nothing.
         adopted = order.event == 0
         if exact is self.proven or (exact and adopted):
             return False
+        waited = bool(self.held)
         self.proven = exact
         self.held.clear()
         out.note(
@@ -51,7 +52,7 @@ class Tier:
             order_id=row.id,
             shown=row.client_id,
         )
-        return True
+        return exact and waited
 
     def holds(self, target: Target, may_exist: Iterable[Order], out: Effects) -> bool:
         """Whether a proposal has to wait in the second tier; said once a slot, until the tier is another.

@@ -377,6 +377,10 @@ class Laws:
             self.absent[order.client_id] = now
             if order.client_id in self._rows and order.client_id not in self.excused:
                 self._broken("absent", now, order.client_id, "it is not at the venue", "it is")
+        for order_id in order.venue_ids:
+            if self._names.get(order_id) != order.client_id and not self._taken_for_ours(order_id):
+                bears = self._names.get(order_id, "another name or none")
+                self._broken("others", now, order.client_id, f"order {order_id} is this one", f"it bears {bears}")
         self.inside(order.client_id, now)
 
     def _fill_written(self, fill: Fill, now: int) -> None:

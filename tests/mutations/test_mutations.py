@@ -38,6 +38,8 @@ MUTATIONS = (
     mutation("what was on its way at a crash was never sent", ORDERS,
              ('state=OrderState.UNKNOWN, reason="restart"', 'state=OrderState.REJECTED, reason="restart"')),
     mutation("absent after two quick look-ups", WATCH, ("search.began < too_late", "False")),
+    mutation("a row without a name is no candidate", WATCH,
+             ("        if candidates or not search.evidence or", "        if not search.evidence or")),
     mutation("fills are known by their second", "model/order",
              ("return (self.trade_id, self.order_id)", "return (self.traded_at, self.order_id)")),
     mutation("a fill may be booked again", "engine/ledger", ("        if known is None:\n", "        if True:\n")),

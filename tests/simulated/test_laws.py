@@ -305,6 +305,16 @@ def test_nobody_elses_order_is_touched(bears: str | None) -> None:
     assert broken(each) == ["others"]
 
 
+def test_an_order_that_bears_another_name_is_not_taken_for_ours() -> None:
+    for order_id, law in ((1, []), (2, ["others"]), (9, ["others"])):
+        each = laws()
+        for id_, name in ((1, BID), (2, ASK), (9, None)):
+            hear(each, row(id_, name))
+        written_down = written(BID, OrderState.OPEN).order
+        each.committed([OrderChanged(msgspec.structs.replace(written_down, venue_ids=(order_id,)))], NOW)
+        assert broken(each) == law
+
+
 @pytest.mark.parametrize(
     ("exclusive", "bears", "lots", "law"),
     [(True, None, 100, []), (False, None, 100, ["others"]), (True, "x", 100, ["others"]), (True, None, 1, ["others"])],
