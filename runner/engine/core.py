@@ -26,7 +26,7 @@ from runner.engine.stop import Stop
 from runner.engine.strategy import Decision, State, Strategy
 from runner.engine.view import View
 from runner.model import event as events
-from runner.model.command import Decided, Note, Output, StateChanged
+from runner.model.command import APPROVED, Decided, Note, Output, StateChanged
 from runner.model.event import Event
 from runner.model.exits import Exit
 from runner.model.market import Market
@@ -368,6 +368,7 @@ class Engine:
                 bid_ticks=None if bid is None else bid[0],
                 ask_ticks=None if ask is None else ask[0],
                 position=str(self.account.ledger.position(market.base)),
+                **{f"{APPROVED}{v.target.slot}": _words(v.numbers) for v in self.verdicts if isinstance(v, Approved)},
             )
 
     def _place(self, proposals: Iterable[Target], number: int, now: int, out: Effects) -> int:
@@ -503,6 +504,10 @@ class Engine:
             return at
         # It is due and could not be done, for want of a request.
         return max(now + RETRY_BLOCKED, self._refill_at)
+
+
+def _words(numbers: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {compared}" for name, compared in numbers.items())
 
 
 def _where(problem: Exception, strategy_type: type[Strategy]) -> str:

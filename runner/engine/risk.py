@@ -26,12 +26,14 @@ MARKET_BUY_LOCK = Decimal("1.1")  # of the cost; the buffer is the venue's only 
 class Approved(Struct, frozen=True):
     """A target that may become an order now. Only the gate makes one; only from one can a `Place` be made.
 
-    `locks` of `currency` is what the venue will set aside for it.
+    `locks` of `currency` is what the venue will set aside for it. `numbers` are what was compared, this order counted:
+    by the name of each limit that is set, used of allowed.
     """
 
     target: Target
     currency: str
     locks: Decimal
+    numbers: dict[str, str] = {}
 
 
 class Refused(Struct, frozen=True):
@@ -160,7 +162,7 @@ class Gate:
             return Refused(target, "balance_floor", {"currency": currency, "left": plain(left), "limit": plain(floor)})
         self._spent[currency] = MONEY.add(spent, locks)
         self._count(target.market, target.side, ticks, target.lots, target.parent and target.parent[0])
-        return Approved(target, currency, locks)
+        return Approved(target, currency, locks, self._compared(target, market, ticks, locks, spendable))
 
     def _allotted(self, currency: str) -> Decimal | None:
         """What our orders may lock of a currency in all; None where no allocation binds."""
@@ -411,6 +413,30 @@ class Gate:
             if lots <= 0:
                 return ticks
         return None
+
+    def _compared(
+        self, target: Target, market: Market, ticks: int, locks: Decimal, spendable: Decimal
+    ) -> dict[str, str]:
+        """For whoever asks later why this order was let through; it is counted already."""
+        limits, numbers = self._limits, {}
+        base, quote, buys = market.base, market.quote, target.side is Side.BUY
+        most = limits.max_position.get(base)
+        if most is not None:
+            moves = (self._received if buys else self._paid).get(base, ZERO)
+            combine = MONEY.add if buys else MONEY.subtract
+            worst, limit = combine(self._at.position(base), moves), combine(ZERO, most)
+            numbers["max_position"] = f"{plain(worst)} of {plain(limit)} {base}"
+        most = limits.max_order_notional.get(quote)
+        if most is not None:
+            numbers["max_order_notional"] = f"{plain(market.notional(ticks, target.lots))} of {plain(most)} {quote}"
+        if limits.max_open_orders is not None:
+            numbers["max_open_orders"] = f"{self._open} of {limits.max_open_orders}"
+        if target.parent is not None:
+            name, total = target.parent
+            sums = (plain(market.quantity(lots)) for lots in (self._parents[name], total))
+            numbers["parent_total"] = f"{' of '.join(sums)} {base}"
+        numbers["funds"] = f"{plain(locks)} of {plain(spendable)} {quote if buys else base}"
+        return numbers
 
     def _flows(self, symbol: str, side: Side, ticks: int, lots: int) -> tuple[tuple[str, Decimal], tuple[str, Decimal]]:
         """What the order receives and what it pays at most: ((currency, amount), (currency, amount)).

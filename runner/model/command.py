@@ -133,6 +133,10 @@ class Began(Struct, frozen=True, tag=True):
 Change = OrderChanged | FillBooked | StateChanged | Decided | LatchSet | LatchLifted | RiskKept | Began
 
 
+APPROVED = "approved_"
+"""With a slot behind it: the fact of a `tick.decided` note that says what the gate compared for its new order."""
+
+
 class Note(Struct, frozen=True, tag=True):
     """A fact for the reader: `what` is `noun.verb` and stable, `facts` are the values behind it."""
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from runner.model.command import APPROVED
 from runner.model.order import Fill, Order, OrderState
 
 Grids = Mapping[str, tuple[int, int]]
@@ -121,6 +122,9 @@ def _beginning(
         bid, ask = (_touch(market, decision.get(side), grids) for side in ("bid_ticks", "ask_ticks"))
         position = f"{Decimal(decision.get('position', '0')).normalize():f} {market.split('-')[0]}"
         yield Line(order.created, run, order.event, f"saw {market} at bid {bid}, ask {ask}, position {position}")
+        compared = decision.get(APPROVED + order.slot)
+        if compared is not None:
+            yield Line(order.created, run, order.event, f"approved with {compared}")
 
 
 def _stepped(order: Order, step: Step, grids: Grids) -> str:

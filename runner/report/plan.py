@@ -61,7 +61,7 @@ class Offer(Struct, frozen=True):
 class Planned(Struct, frozen=True, kw_only=True):
     """One slot. An order that is there already has a `client_id`, and `instead` where its slot is wanted for another.
 
-    `why` is for people; a refusal also has its stable `code` and what was compared.
+    `why` is for people; a refusal also has its stable `code`. `numbers` are what was compared, of a new order as well.
     """
 
     do: Do

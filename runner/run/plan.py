@@ -62,6 +62,7 @@ def planned(engine: Engine) -> list[Planned]:
 def _there(engine: Engine, order: Order) -> Planned:
     """An order that exists, may exist, or would be created now."""
     do, why = _fate(engine, order)
+    approved = next((v.numbers for v in engine.verdicts if isinstance(v, Approved) and v.target.slot == order.slot), {})
     target = engine.wanted.get(order.slot) if do == "cancel" else None
     return Planned(
         do=do,
@@ -70,6 +71,7 @@ def _there(engine: Engine, order: Order) -> Planned:
         why=why,
         client_id=None if do == "create" else order.client_id,  # its name is known when the journal has begun
         instead=None if target is None else _offer(engine, target),
+        numbers={**approved},
     )
 
 

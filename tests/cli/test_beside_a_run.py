@@ -153,7 +153,9 @@ def test_explain_tells_the_whole_story_without_keys(desk: Desk) -> None:
     assert "wanted because 4 new quotes: mid" in lines[1]
     assert "saw ROGER-BTC at bid 0.0000" in lines[2]
     assert "position 0 ROGER" in lines[2]
-    assert [line.split("  ")[1].split(":")[0] for line in lines[3:]] == [
+    assert "approved with max_position " in lines[3]
+    assert ", max_open_orders 1 of 8, funds " in lines[3]
+    assert [line.split("  ")[1].split(":")[0] for line in lines[4:]] == [
         *("sent", "accepted", "open", "cancelling", "cancelled"),
     ]
     as_facts = json.loads(desk.run("explain", "bid-1", str(desk.file), "--json").stdout)

@@ -103,6 +103,7 @@ async def test_a_first_tick_is_told_and_a_run_then_does_it(tmp_path: Path) -> No
         for order in found.orders:
             away = {"bid-1": -2, "bid-2": -2.1, "ask-1": 2, "ask-2": 2.1}[order.slot]
             assert order.offer.from_mid == pytest.approx(away, abs=0.03)  # a tick is 0.02 % of the price
+        assert [order.numbers["max_open_orders"] for order in found.orders] == [f"{n} of 8" for n in (1, 2, 3, 4)]
         (sight,) = found.sights
         assert (sight.best_bid or 0) < (sight.best_ask or 0)
         assert list(tmp_path.rglob("journal*")) == []

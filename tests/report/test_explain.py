@@ -51,6 +51,15 @@ def test_it_begins_with_what_was_wanted_why_and_what_was_seen() -> None:
     ]
 
 
+def test_what_the_gate_compared_is_told_of_the_slot_it_is_about() -> None:
+    decision = {
+        "market": "ROGER-BTC",
+        "approved_bid-1": "max_open_orders 1 of 8",
+        "approved_ask-1": "funds 1 of 2 ROGER",
+    }
+    assert told(order(), INTENDED, decision=decision)[3:] == ["approved with max_open_orders 1 of 8"]
+
+
 def test_what_was_seen_is_of_the_market_that_the_decision_looked_at() -> None:
     """A file of several markets: the note is about the first, on whose grid its ticks are."""
     decision = {"market": "ROGER-BTC", "bid_ticks": 4990, "ask_ticks": 5010, "position": "0"}
