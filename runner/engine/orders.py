@@ -97,6 +97,7 @@ class Orders:
         self.new_fills: list[Fill] = []  # for whoever asks next
         self.came_late: list[str] = []  # orders that had been proven absent, for whoever asks next
         self.slot_freed = False
+        self.unanswered: set[str] = set()  # creates of this process whose answer is still to come
         self.intended = 0  # orders asked for by this engine
 
     # Reading ----------------------------------------------------------------------------------------------
@@ -196,6 +197,7 @@ class Orders:
         )
         self._generations[target.slot] = generation
         self.intended += 1
+        self.unanswered.add(order.client_id)
         self._store(order)
         self._funds.reserve(order.client_id, approved.currency, approved.locks)
         out.changes.append(OrderChanged(order))
@@ -221,6 +223,7 @@ class Orders:
 
     def refused(self, name: str, why: str, now: int, out: Effects) -> None:
         """Proven not created: by the venue's word, or because nothing left."""
+        self.unanswered.discard(name)
         order = self._orders[name]
         if order.state not in UNBORN:
             return  # a copy of it lives: the refusal speaks only of its own
@@ -230,6 +233,7 @@ class Orders:
         self._end(order, out)
 
     def unknown_outcome(self, name: str, why: str, now: int, out: Effects) -> None:
+        self.unanswered.discard(name)
         order = self._orders[name]
         if order.state in {OrderState.INTENDED, OrderState.SENT}:
             self._change(order, out, now, state=OrderState.UNKNOWN, reason=why)
@@ -267,6 +271,8 @@ class Orders:
         `name` is the client id when the row answers a create of ours; the stream (`streamed`) tells no client ids.
         """
         self.highest_id = max(self.highest_id, row.id)
+        if name is not None:
+            self.unanswered.discard(name)
         name = name or self._copies.name_of(row.id) or self._ours(row)
         if name is None and not streamed:
             name = self._buried(row, now, out)

@@ -88,6 +88,8 @@ class Stop:
     def _quiet(self, account: Account) -> bool:
         if account.orders.strangers.waiting():
             return False  # it may be a copy of ours
+        if account.orders.unanswered:
+            return False  # its order may have come and gone, but whether a copy can follow is in the answer
         if self.leaves:
             return all(order.state in _LISTED for order in account.orders.live())
         return not any(True for _ in account.orders.live())

@@ -751,6 +751,21 @@ def test_rule_26_a_listing_that_was_asked_for_within_the_doubt_proves_nothing() 
     assert [finish.exit_code for finish in desk.asked(Finish)] == [0]
 
 
+def test_rule_26_an_order_that_ended_before_its_create_was_answered_leaves_a_doubt() -> None:
+    desk = Desk()
+    place = desk.place()
+    desk.give(Sent(place.client_id, MILLISECONDS))
+    desk.give(OrderNews(row(place.client_id, 1, "cancel")))
+    desk.give(StopRequested("signal"))
+    desk.wait(14)
+    assert not desk.asked(Finish)
+    desk.give(Unknown(place.client_id, "timeout"))
+    desk.wait(place.sign_before / 1000 - desk.now / SECOND + (W + D) / SECOND - 0.1)
+    assert not desk.asked(Finish)
+    desk.wait(5)
+    assert [finish.exit_code for finish in desk.asked(Finish)] == [0]
+
+
 @pytest.mark.parametrize("refused", [False, True])
 def test_rule_26_a_create_with_a_clear_answer_leaves_no_doubt(refused: bool) -> None:
     desk = Desk()
