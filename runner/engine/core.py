@@ -205,6 +205,8 @@ class Engine:
 
     def _fault(self, what: events.VenueFault, _now: int, out: Effects) -> None:
         out.note("venue.fault", level="warning", source=what.source, problem=what.what)
+        if what.source == "trades":
+            self.account.checks.begin_again()  # something moved the balances that cannot be read
 
     def _traded(self, what: events.PublicTrade, now: int, out: Effects) -> None:
         self.feeds.trade(what)

@@ -7,7 +7,7 @@ part of the contract: changes are durable before the first command leaves.
 from msgspec import Struct
 
 from runner.model.beginning import Beginning
-from runner.model.order import Fill, Order, Side
+from runner.model.order import Fill, Order, Side, TransferKind
 
 # Requests to the venue ------------------------------------------------------------------------------------
 
@@ -58,6 +58,13 @@ class ReadBalances(Struct, frozen=True, tag=True):
     page: int = 1
 
 
+class ListTransfers(Struct, frozen=True, tag=True):
+    """The newest deposits or withdrawals of the account, of all currencies."""
+
+    query: int
+    kind: TransferKind
+
+
 # Requests to the run --------------------------------------------------------------------------------------
 
 
@@ -78,7 +85,18 @@ class Finish(Struct, frozen=True, tag=True):
     reason: str
 
 
-Command = Place | Cancel | ListOrders | ReadOrder | ListTrades | ReadBalances | Resubscribe | Reconnect | Finish
+Command = (
+    Place
+    | Cancel
+    | ListOrders
+    | ReadOrder
+    | ListTrades
+    | ReadBalances
+    | ListTransfers
+    | Resubscribe
+    | Reconnect
+    | Finish
+)
 
 
 # What the journal keeps -----------------------------------------------------------------------------------

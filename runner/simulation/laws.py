@@ -36,6 +36,7 @@ LAWS = {
     "in_journal": "Every order of ours at the venue is in the journal.",
     "fill_once": "Every fill is counted, once, as the venue knows it.",
     "books_balance": "Own ledger and foreign flows are the venue's balances, to the last digit.",
+    "drift": "Deposits, fees, manual trades and other bots are never taken for money that the exchange lost.",
     "worst_case": "What our orders did and may still do lies inside what the engine counts.",
     "limits": "No limit is exceeded by our doing.",
     "parent_total": "A parent's total is never exceeded.",
