@@ -55,6 +55,7 @@ class Account:
             now,
             take_over=settings.take_over,
         )
+        self.markets: Mapping[str, Market] = markets
         self.watch = Watch(settings.settle, now)
         # Questions beside the watch's are numbered downwards: no answer is taken for another's.
         self._queries = count(-1, -1)

@@ -18,7 +18,7 @@ from runner.engine.feeds import Feed, Feeds
 from runner.engine.parameters import build
 from runner.engine.reconcile import BadQuote, Target, difference, targets
 from runner.engine.risk import Approved, Gate, Refused, Situation, Waiting
-from runner.engine.stop import EXIT_ERROR, EXIT_UNPROVEN, Stop
+from runner.engine.stop import EXIT_ERROR, EXIT_UNPROVEN, Leaves, Stop
 from runner.engine.strategy import Decision, State, Strategy
 from runner.engine.view import View
 from runner.model import event as events
@@ -36,6 +36,7 @@ ONCE_WITHIN = 30 * SECOND
 RETRY_BLOCKED = 50 * MILLISECOND
 
 _MARKET_NEWS = frozenset({events.BookDelta, events.PublicTrade, events.StreamAlive})
+_LEAVES: Mapping[str, Leaves] = {"cancel": "nothing", "cancel_opening": "reducing", "leave": "all"}
 _UNRESOLVED = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN, OrderState.CANCELLING})
 
 
@@ -231,8 +232,8 @@ class Engine:
         """Close the gate. It does not open again; a worse reason only changes how the run ends."""
         if self.stop is None:
             self.phase = "stopping"
-            leave = self.settings.on_stop == "leave" and exit_code == 0
-            self.stop = Stop(by, exit_code, reason, leave=leave, now=now)
+            leaves = _LEAVES[self.settings.on_stop] if exit_code == 0 else "nothing"
+            self.stop = Stop(by, exit_code, reason, leaves=leaves, now=now)
         elif not self.stop.worsen(exit_code, reason):
             return
         out.note("run.stopping", level="info" if exit_code == 0 else "error", by=by, reason=reason)

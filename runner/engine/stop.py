@@ -1,13 +1,17 @@
 """A stop: one-way, and clean only by evidence.
 
-The gate is closed from the first moment. Orders are cancelled (or left, if the file says so), and the run ends with
-exit code 0 only after a complete listing, asked for when nothing of ours was known to be at work any more, showed
-nothing of ours. If the fate of a create is still open, that listing must come after the last moment at which it could
-have made a row. Otherwise the deadline ends the run with exit code 7. Source: orders.md rule 26.
+The gate is closed from the first moment. Orders are cancelled, or left if the file says so: all of them, or those that
+reduce the position (fills on the way can make those fewer, never more). The run ends with exit code 0 only after a
+complete listing, asked for when nothing else of ours was known to be at work any more, showed nothing else of ours. If
+the fate of a create is still open, that listing must come after the last moment at which it could have made a row.
+Otherwise the deadline ends the run with exit code 7. Source: orders.md rule 26.
 """
+
+from typing import Literal
 
 from runner.engine.account import Account
 from runner.engine.effects import Effects
+from runner.engine.reducing import reducing
 from runner.model.command import Finish
 from runner.model.order import OrderState
 from runner.model.settings import SECOND
@@ -20,18 +24,21 @@ SETTLE_WITHIN = 600 * SECOND  # nobody waits for `runner settle` but the one who
 LISTINGS_APART = 2 * SECOND
 STOP_AFTER_DOUBT = 10 * SECOND
 
+Leaves = Literal["nothing", "reducing", "all"]
+"""Which orders may stay at work."""
+
 _LISTED = frozenset({OrderState.ACCEPTED, OrderState.OPEN})
 
 
 class Stop:
     """How the run is ending. `by` and `reason` are for the summary, `exit_code` for the shell."""
 
-    def __init__(self, by: str, exit_code: int, reason: str, *, leave: bool, now: int) -> None:
+    def __init__(self, by: str, exit_code: int, reason: str, *, leaves: Leaves, now: int) -> None:
         self.by = by
         self.exit_code = exit_code
         self.reason = reason
         self.finished = False
-        self._leave = leave
+        self._leaves = leaves
         self._since = now
         self._quiet_at: int | None = None  # since when nothing of ours is known to be at work
         self._cancels = 0
@@ -40,15 +47,16 @@ class Stop:
         """Take over a worse ending; a clean stop that meets an error is no longer clean."""
         if self.exit_code != EXIT_CLEAN or exit_code == EXIT_CLEAN:
             return False
-        self.exit_code, self.reason, self._leave = exit_code, reason, False
+        self.exit_code, self.reason, self._leaves = exit_code, reason, "nothing"
         return True
 
     def go_on(self, account: Account, now: int, offset: int, out: Effects) -> None:
         """Do what the stop still needs. `offset`: venue clock minus ours, ns."""
         live = list(account.orders.live())
         self._cancels = max(self._cancels, len(live))
-        if not self._leave:
-            for order in live:
+        left = self._left(account)
+        for order in live:
+            if order.client_id not in left:
                 account.orders.want_gone(order, "stop", now)
         if self._quiet(account):
             self._gather(account, now, offset, out)
@@ -66,13 +74,22 @@ class Stop:
     def _quiet(self, account: Account) -> bool:
         if account.orders.strangers.waiting():
             return False  # it may be a copy of ours
-        if self._leave:
-            return all(order.state in _LISTED for order in account.orders.live())
-        return not any(True for _ in account.orders.live())
+        left = self._left(account)
+        return all(order.client_id in left and order.state in _LISTED for order in account.orders.live())
+
+    def _left(self, account: Account) -> frozenset[str]:
+        """The client ids of the orders that may stay."""
+        if self._leaves == "nothing":
+            return frozenset()
+        live, cancels = account.orders.live(), account.orders.cancels
+        if self._leaves == "all":
+            return frozenset(order.client_id for order in live)
+        staying = [order for order in live if cancels.reason(order.client_id) is None]
+        return reducing(staying, account.ledger.position, account.markets)
 
     def _gather(self, account: Account, now: int, offset: int, out: Effects) -> None:
         """Nothing of ours is known to be at work: let the venue say so too."""
-        if self.exit_code != EXIT_CLEAN and not account.orders.intended and not self._leave:
+        if self.exit_code != EXIT_CLEAN and not account.orders.intended and self._leaves == "nothing":
             self._finish(out)  # this run never asked for an order, so there is nothing to prove
             return
         doubt = account.doubt_until - offset

@@ -42,7 +42,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = {}
     tick: TickPolicy = TickPolicy()
     limits: Limits = Limits()
-    on_stop: Literal["cancel", "leave"] = "cancel"
+    on_stop: Literal["cancel", "cancel_opening", "leave"] = "cancel"
     once: bool = False
     take_over: bool = False  # orders of another journal that moved just before the start are nobody else's
     initial_position: dict[str, Decimal] = {}

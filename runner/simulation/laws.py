@@ -43,6 +43,7 @@ LAWS = {
     "absent": "An order that was proven absent never comes to be.",
     "gate": "No create is decided or signed once the gate is closed.",
     "clean_exit": "After exit 0 nothing of ours is ever live again, or exactly what was listed.",
+    "reducing": "With `cancel_opening`, what is left cannot open a position or turn it round.",
     "others": "Nobody else's order is touched.",
     "replay": "The engine's log replays to the same outputs.",
     "ends": "A stop ends, with a code of the table, and nothing fails inside.",
@@ -74,6 +75,7 @@ class Account(Struct, frozen=True):
     settle: int  # D of orders.md
     limits: Limits
     initial_position: Mapping[str, Decimal]
+    only_reducing: bool = False  # what is left at a stop must not open a position
 
 
 Stated = Callable[[str], int]
@@ -223,6 +225,8 @@ class Laws:
                 self._broken(
                     "clean_exit", now, name, "nothing else of ours is at work", f"{order_id} {row.state.value}"
                 )
+        if self._account.only_reducing and not self.memory_lost:
+            self._only_reducing(now, listed)
         for order_id in sorted(listed - self._live.keys()):
             its_name = self._names.get(order_id)
             if its_name is not None and self._rows[its_name][order_id].updated < now - JUST_NOW:
@@ -390,6 +394,24 @@ class Laws:
                         reach = MONEY.add(reach, side.sign * row.market.quantity(row.left))
                 if side.sign * reach > limit:
                     self._broken("limits", now, None, f"{currency} position within {limit}", f"may come to {reach}")
+
+    def _only_reducing(self, now: int, listed: Collection[int]) -> None:
+        """Held against the exchange's own count of what our orders brought and may still bring."""
+        reach: dict[tuple[str, Side], Decimal] = {}
+        for order_id in listed:
+            name = self._live.get(order_id)
+            if name is not None and name not in self.excused:
+                row = self._rows[name][order_id]
+                key = (row.market.base, row.side)
+                reach[key] = MONEY.add(reach.get(key, ZERO), row.market.quantity(row.left))
+        if not all(self._counts(name, now) for name in self._rows):
+            return  # the position is not by our doing alone
+        for (currency, side), quantity in reach.items():
+            held = MONEY.add(self._account.initial_position.get(currency, ZERO), self._received.get(currency, ZERO))
+            if quantity > held * -side.sign:
+                self._broken(
+                    "reducing", now, None, f"no more than the {currency} position {held}", f"{side} {quantity}"
+                )
 
     def _parent(self, name: str, now: int) -> None:
         if name not in self._parents or not self._counts(name, now):

@@ -149,7 +149,10 @@ class World:
 
     def _open(self, grown: Sandbox) -> Venue:
         settings = self.settings
-        account = Account(settings.tag, grown.trader.id, settings.settle, settings.limits, settings.initial_position)
+        only_reducing = settings.on_stop == "cancel_opening"
+        account = Account(
+            settings.tag, grown.trader.id, settings.settle, settings.limits, settings.initial_position, only_reducing
+        )
         venue = Venue(grown, START, Laws(account))
         venue.known = lambda: self.journal.orders.keys()
         return venue
@@ -269,7 +272,7 @@ class World:
     @property
     def left(self) -> set[int] | None:
         """The venue ids that the run says it leaves at work."""
-        if self.settings.on_stop != "leave":
+        if self.settings.on_stop == "cancel":
             return None
         return {id_ for order in self.engine.account.orders.live() for id_ in order.venue_ids}
 
