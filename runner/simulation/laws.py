@@ -101,6 +101,7 @@ class Laws:
         self._live: dict[int, str] = {}
         self._trades: dict[tuple[int, int], Trade] = {}  # of the account, by (trade, order)
         self._parents: dict[str, tuple[str, int]] = {}
+        self._late: set[str] = set()  # came to be later than D
         self._nameless: set[int] = set()  # came to be while the venue showed no client ids
         self._received: dict[str, Decimal] = {}  # by currency, of our own fills at the venue
         self._finished_at: int | None = None
@@ -254,15 +255,20 @@ class Laws:
         for key in sorted(ours - fills.keys()):
             name = self._names[key[1]]
             why = self.excused.get(name, LATE)
-            promised = why == LATE or (why == FORGOTTEN and self._fills_found)
+            # What came later than D after a lost journal is nobody's to find.
+            promised = why == LATE or (why == FORGOTTEN and self._fills_found and name not in self._late)
             if promised and key[1] not in self._nameless:
                 self._broken("fill_once", now, name, f"fill {key} is in the journal", "it is not")
         if self.memory_lost:
             return  # what an older journal had booked is known to nobody
         for currency, change in moved.items():
             expected = sum((t.amount for t in transfers if t.currency == currency), ZERO)
-            for fill in fills.values():
-                expected = MONEY.add(expected, _flow(fill, markets[fill.market], currency))
+            for key, fill in fills.items():
+                trade = self._trades.get(key)
+                if trade is not None and trade.hides(key[1]) and not fill.fee_final:
+                    expected = MONEY.add(expected, _trade_flow(trade, key[1], currency))
+                else:
+                    expected = MONEY.add(expected, _flow(fill, markets[fill.market], currency))
             for (trade_id, order_id), trade in self._trades.items():
                 if (trade_id, order_id) not in fills:
                     expected = MONEY.add(expected, _trade_flow(trade, order_id, currency))
@@ -364,6 +370,7 @@ class Laws:
             self._nameless.add(row.id)
         nonce = self.sent.get(name)
         if nonce is not None and row.created - nonce * MILLISECOND > NONCE_WINDOW + self._account.settle:
+            self._late.add(name)
             self.excuse(name, LATE)
         if name in self.excused:
             return
