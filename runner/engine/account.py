@@ -178,8 +178,7 @@ class Account:
         elif why == "stale_journal":
             self._in_trouble(
                 EXIT_UNPROVEN,
-                f"the journal is an older copy: it does not know order {order.client_id}. Bring the newest copy back; "
-                "if there is none, cancel with runner cancel --mine, move the journal away, and start with --take-over",
+                _stale(order.client_id),
             )
         elif why == "other_instance":
             self._in_trouble(
@@ -196,7 +195,9 @@ class Account:
 
     def _past_asked(self, now: int, out: Effects) -> None:
         """Earlier journals' orders: take them over once they are all known, or end if that cannot be."""
-        if self.past.lacking is not None:
+        if self.past.stale is not None:
+            self._in_trouble(EXIT_UNPROVEN, _stale(self.past.stale))
+        elif self.past.lacking is not None:
             self._in_trouble(EXIT_UNPROVEN, _to_be_stated(self.past.lacking))
         elif self.past.inheritance is not None and not self.past.known:
             self._inherit(self.past.inheritance, now, out)
@@ -349,6 +350,13 @@ class Account:
             self.orders.cancel_unanswered(order_id, now)
         if what.permanent:
             self._in_trouble(EXIT_CREDENTIALS, f"the venue refused the credentials: {what.reason}")
+
+
+def _stale(name: str) -> str:
+    return (
+        f"the journal is an older copy: it does not know order {name}. Bring the newest copy back; if there is none, "
+        "cancel with runner cancel --mine, move the journal away, and start with --take-over"
+    )
 
 
 def _to_be_stated(lacking: str) -> str:
