@@ -15,7 +15,8 @@ from msgspec import Struct
 from runner.altmarkets.numbers import SECONDS_MAX, WHOLE_MAX, Grid, OffTheMap, Unreadable, exact, seconds, shown
 from runner.model.event import Levels, PublicTrade
 from runner.model.market import Market
-from runner.model.order import BalanceRow, OrderRow, Side, TradeRow
+from runner.model.money import ZERO
+from runner.model.order import BalanceRow, OrderRow, Side, TradeRow, TransferKind, TransferRow
 
 Grids = Mapping[str, Grid]
 """All of the venue's markets by id, each with its grid."""
@@ -64,6 +65,14 @@ class WireBalance(Struct):
     currency: str
     balance: Decimal
     locked: Decimal
+
+
+class WireTransfer(Struct):
+    currency: str
+    amount: Decimal
+    created_at: Any
+    fee: Decimal = ZERO
+    id: int | None = None
 
 
 class WirePublicTrade(Struct):
@@ -224,6 +233,14 @@ def balance_row(value: object) -> BalanceRow:
     """One currency. The wire's `balance` is the available part, without what open orders lock."""
     wire = shaped(value, WireBalance, "balance")
     return BalanceRow(wire.currency.upper(), exact(wire.balance), exact(wire.locked))
+
+
+def transfer_row(value: object, kind: TransferKind) -> TransferRow:
+    """A deposit or a withdrawal, whatever its state."""
+    wire = shaped(value, WireTransfer, kind)
+    return TransferRow(
+        kind, wire.id, wire.currency.upper(), exact(wire.amount), exact(wire.fee), seconds(wire.created_at)
+    )
 
 
 def error_codes(body: bytes | str) -> tuple[str, ...] | None:

@@ -13,9 +13,18 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from runner.altmarkets.messages import Grids, balance_row, decode, error_codes, order_row, shaped, trade_row
+from runner.altmarkets.messages import (
+    Grids,
+    balance_row,
+    decode,
+    error_codes,
+    order_row,
+    shaped,
+    trade_row,
+    transfer_row,
+)
 from runner.altmarkets.numbers import OffTheMap, Unreadable, exact, seconds, shown
-from runner.model.command import Cancel, Command, ListOrders, ListTrades, Place, ReadBalances, ReadOrder
+from runner.model.command import Cancel, Command, ListOrders, ListTrades, ListTransfers, Place, ReadBalances, ReadOrder
 from runner.model.event import (
     Accepted,
     BalancesRead,
@@ -26,6 +35,7 @@ from runner.model.event import (
     QueryFailed,
     Rejected,
     TradesListed,
+    TransfersListed,
     Unknown,
     VenueFault,
     What,
@@ -37,6 +47,7 @@ from runner.model.order import OrderRow
 from runner.model.settings import SECOND
 
 PAGE = 1000
+TRANSFERS = 100  # the most deposits or withdrawals that one page holds
 """Rows asked for in one list: the most that the venue gives."""
 
 REFUSALS = frozenset(
@@ -66,6 +77,8 @@ AMBIGUOUS = "market.order.create_error"
 """The word that proves nothing: the row may exist if queueing failed after saving (wire reference 7.2)."""
 
 _PROVEN = frozenset({400, 401, 404, 405})
+_UNTOLD = frozenset({404, 405, 422})  # no such list here
+_NOT_PERMITTED = frozenset({"account.deposit.not_permitted", "account.withdraw.not_permitted"})
 _NONCE_EXPIRED = "authz.nonce_expired"
 
 
@@ -118,6 +131,8 @@ def request_for(command: Command, markets: Mapping[str, Market]) -> Request:
             return Request("GET", "/market/trades", _texts(query))
         case ReadBalances(_, page):
             return Request("GET", "/account/balances", _texts({"limit": PAGE, "page": page}))
+        case ListTransfers(_, kind):
+            return Request("GET", f"/account/{kind}", _texts({"limit": TRANSFERS}))
     raise TypeError(f"{type(command).__name__} is not a request to the venue")
 
 
@@ -171,6 +186,8 @@ def interpret(command: Command, answer: Response | NoResponse, grids: Grids) -> 
             return _trades(command, answer, grids)
         case ReadBalances():
             return _balances(command, answer)
+        case ListTransfers():
+            return _transfers(command, answer)
     raise TypeError(f"{type(command).__name__} has no answer")
 
 
@@ -284,6 +301,21 @@ def _balances(command: ReadBalances, answer: Response | NoResponse) -> tuple[Wha
         return (rows,)
     found, faults = _readable(rows, balance_row, "balances")
     return (*faults, BalancesRead(command.query, tuple(found), full=len(rows) >= PAGE))
+
+
+def _transfers(command: ListTransfers, answer: Response | NoResponse) -> tuple[What, ...]:
+    """That the account's level is too low to be told, or that there is no such list, is an answer too."""
+    if isinstance(answer, Response):
+        refused = not _NOT_PERMITTED.isdisjoint(error_codes(answer.body) or ())
+        if answer.status in _UNTOLD or (answer.status == 403 and refused):
+            return (TransfersListed(command.query, command.kind, None),)
+    rows = _page(command.query, answer)
+    if isinstance(rows, QueryFailed):
+        # A right that only this list needs says nothing about the key.
+        forbidden = isinstance(answer, Response) and answer.status == 403
+        return (QueryFailed(rows.query, rows.permanent and not forbidden, rows.reason),)
+    found, faults = _readable(rows, lambda value: transfer_row(value, command.kind), command.kind)
+    return (*faults, TransfersListed(command.query, command.kind, tuple(found)))
 
 
 Row = TypeVar("Row")

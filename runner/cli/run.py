@@ -67,7 +67,7 @@ def command(
     An OVERLAY is a file with what differs: it is laid over FILE key by key, and null takes a key away.
 
     On a terminal a live view is shown; elsewhere log lines go to stderr. Orders are cancelled at the end unless the
-    file says `run: {on_stop: leave}`.
+    file says `run: {on_stop: leave}`, or `cancel_opening` to keep those that reduce the position.
 
     \b
     Example:

@@ -268,7 +268,11 @@ class RunSection(Struct, frozen=True, kw_only=True):
         name="for", default=None
     )
     on_stop: Annotated[
-        Literal["cancel", "leave"], Field("What becomes of our orders at the end: `leave` keeps them resting")
+        Literal["cancel", "cancel_opening", "leave"],
+        Field(
+            "What becomes of our orders at the end: `leave` keeps them resting, `cancel_opening` keeps only those that "
+            "reduce the position, as far as together they do not turn it round"
+        ),
     ] = "cancel"
     initial_position: Annotated[
         dict[str, Amount], Field("By currency: what the strategy starts with, before its first fill")

@@ -1,10 +1,13 @@
 """Our account at the venue: answers and news folded into orders, fills and balances; and what to ask for next."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from itertools import count
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from runner.engine.drift import Drift
 from runner.engine.effects import Effects
 from runner.engine.funds import Funds
 from runner.engine.guard import Guard
@@ -62,6 +65,7 @@ class Account:
             take_over=settings.take_over,
             exclusive=settings.exclusive,
         )
+        self.markets: Mapping[str, Market] = markets
         self.watch = Watch(settings.settle, now)
         self.guard = Guard(settings.limits, self.ledger, restored, now)
         self.heard_at: int | None = None  # the last sign of life of our own account
@@ -70,6 +74,8 @@ class Account:
         known = self.began is not None
         wait = NONCE_WINDOW + settings.settle
         self.past = Past(settings.tag, restored.epoch, now, wait, self._queries.__next__, known=known)
+        self.checks = Drift(markets, self._queries.__next__, self.orders.known)
+        self.guard.drift = self.checks.drift  # it grows there, and restrains here
         self._stopping = False
         self.trouble: Trouble | None = None
         self.doubt_until = 0  # venue time until which a create of unknown fate could still make a row
@@ -92,6 +98,7 @@ class Account:
             self.watch.sweep_from(self.orders.fees.sought_from(now))
         if restored.began is None and self.began is not None:
             out.changes.append(Began(self.began))
+        self.checks.remember(restored.fills)
         self.orders.used_slots.update(restored.used_slots)
         self.orders.restore(restored.orders, restored.generations, now, out)
         for order in list(self.orders.unknown()):
@@ -121,9 +128,15 @@ class Account:
             events.OrderRead: self._order_read,
             events.TradesListed: self._trades_listed,
             events.BalancesRead: self._balances_read,
+            events.TransfersListed: self._transfers_listed,
             events.QueryFailed: self._query_failed,
             events.NonceWindowProbed: self._probed,
         }
+
+    @property
+    def drift(self) -> Mapping[str, Decimal]:
+        """By currency, what the venue has lost (below zero) or invented in this run (orders.md 17)."""
+        return self.checks.drift
 
     # Asking -----------------------------------------------------------------------------------------------
 
@@ -141,8 +154,9 @@ class Account:
         most = free - used - (0 if stopping else self._reserve)
         requests = self.watch.requests(now, self.orders.reads.due(now), most) if most > 0 else []
         self._stopping = stopping
-        if not stopping and len(requests) < most and (question := self.past.request(now)) is not None:
-            requests.append(question)
+        if not stopping and len(requests) < most:
+            question = self.past.request(now) or self.checks.request(now)
+            requests += [] if question is None else [question]
         for request in requests:
             if isinstance(request, ReadOrder):
                 self.orders.reads.taken(request.order_id)
@@ -159,7 +173,8 @@ class Account:
             self.watch.want("balances", self._balances_at)
 
     def next_at(self) -> int | None:
-        times = (self.orders.next_at(), self.watch.next_at(), None if self._stopping else self.past.next_at())
+        times = [self.orders.next_at(), self.watch.next_at()]
+        times += [] if self._stopping else [self.past.next_at(), self.checks.next_at()]
         return min((at for at in times if at is not None), default=None)
 
     # News -------------------------------------------------------------------------------------------------
@@ -170,6 +185,7 @@ class Account:
 
     def _trade_news(self, what: events.TradeNews, now: int, out: Effects) -> None:
         self.heard_at = now
+        self.checks.told((what.row,), now)
         self.orders.trade(what.row, now, out)
 
     def _balance_news(self, what: events.BalanceNews, now: int, _out: Effects) -> None:
@@ -190,8 +206,7 @@ class Account:
         elif why == "stale_journal":
             self._in_trouble(
                 Exit.UNPROVEN,
-                f"the journal is an older copy: it does not know order {order.client_id}. Bring the newest copy back; "
-                "if there is none, cancel with runner cancel --mine, move the journal away, and start with --take-over",
+                _stale(order.client_id),
             )
         elif why == "other_instance":
             self._in_trouble(
@@ -208,7 +223,9 @@ class Account:
 
     def _past_asked(self, now: int, out: Effects) -> None:
         """Earlier journals' orders: take them over once they are all known, or end if that cannot be."""
-        if self.past.lacking is not None:
+        if self.past.stale is not None:
+            self._in_trouble(Exit.UNPROVEN, _stale(self.past.stale))
+        elif self.past.lacking is not None:
             self._in_trouble(Exit.UNPROVEN, _to_be_stated(self.past.lacking))
         elif self.past.inheritance is not None and not self.past.known:
             self._inherit(self.past.inheritance, now, out)
@@ -285,6 +302,9 @@ class Account:
         if self.past.orders_listed(what, now):
             self._past_asked(now, out)
             return
+        if self.checks.orders_listed(what, now):
+            self._compare(now, out)
+            return
         self._answered(what.query, now)
         name = self.watch.searching(what.query)
         listed = self.watch.orders_listed(what, now)
@@ -312,6 +332,12 @@ class Account:
         if self.past.order_read(what, now):
             self._past_asked(now, out)
             return
+        if what.row is not None:
+            its_trades = what.row.trades or ()
+            self.checks.told((replace(trade, order_id=what.order_id) for trade in its_trades), now)
+        if self.checks.order_read(what, now):
+            self._compare(now, out)
+            return
         self._answered(what.query, now)
         self.watch.read_answered(what.query)
         if what.row is None:
@@ -324,9 +350,11 @@ class Account:
             self._past_asked(now, out)
             return
         self._answered(what.query, now)
+        self.checks.told(what.rows, now)
         for row in what.rows:
             self.orders.trade(row, now, out)
         self.watch.trades_listed(what, now)
+        self._compare(now, out)
         self.watch.sweep_from(self.orders.fees.sought_from(now))
 
     def _balances_read(self, what: events.BalancesRead, now: int, _out: Effects) -> None:
@@ -334,10 +362,28 @@ class Account:
         everything = self.watch.balances_read(what, now)
         if everything is not None:
             self.funds.read(everything.rows, everything.asked_at)
+            if self.watch.synced and self.past.known:
+                self.checks.read(everything.rows, everything.asked_at, now, self.watch.venue_ahead)
+
+    def _transfers_listed(self, what: events.TransfersListed, now: int, out: Effects) -> None:
+        if self.checks.transfers_listed(what, now):
+            self._compare(now, out)
+
+    def _compare(self, now: int, out: Effects) -> None:
+        """Hold the balances against what is known to have moved them."""
+        self.checks.compare(self.watch.swept_at, now, out)
+        wanted = self.checks.take_wanted()
+        if wanted is not None:
+            self.watch.want("balances", wanted)
+            self.watch.want("trades", wanted + 2 * SECOND)
 
     def _query_failed(self, what: events.QueryFailed, now: int, out: Effects) -> None:
         self.guard.failed(now, out)
-        asked = "earlier orders" if self.past.failed(what.query, now) else self.watch.asked(what.query)
+        asked = self.watch.asked(what.query)
+        if self.past.failed(what.query, now):
+            asked = "earlier orders"
+        elif self.checks.failed(what.query, now):
+            asked = "what moved the balances"
         order_id = self.watch.failed(what.query, now)
         if self._failing.get(asked) != what.reason:  # said once, and again when it works again or fails otherwise
             self._failing[asked] = what.reason
@@ -346,6 +392,13 @@ class Account:
             self.orders.cancel_unanswered(order_id, now)
         if what.permanent:
             self._in_trouble(Exit.CREDENTIALS, f"the venue refused the credentials: {what.reason}")
+
+
+def _stale(name: str) -> str:
+    return (
+        f"the journal is an older copy: it does not know order {name}. Bring the newest copy back; if there is none, "
+        "cancel with runner cancel --mine, move the journal away, and start with --take-over"
+    )
 
 
 def _to_be_stated(lacking: str) -> str:

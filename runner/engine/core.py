@@ -22,7 +22,7 @@ from runner.engine.parameters import build
 from runner.engine.reconcile import BadQuote, Target, difference, targets
 from runner.engine.reducing import opening
 from runner.engine.risk import Approved, Gate, InTheWay, Refused, Restraint, Situation, Waiting
-from runner.engine.stop import Stop
+from runner.engine.stop import Leaves, Stop
 from runner.engine.strategy import Decision, State, Strategy
 from runner.engine.view import View
 from runner.model import event as events
@@ -40,6 +40,7 @@ ONCE_WITHIN = 30 * SECOND
 RETRY_BLOCKED = 50 * MILLISECOND
 
 _MARKET_NEWS = frozenset({events.BookDelta, events.PublicTrade, events.StreamAlive})
+_LEAVES: Mapping[str, Leaves] = {"cancel": "nothing", "cancel_opening": "reducing", "leave": "all"}
 _UNRESOLVED = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN, OrderState.CANCELLING})
 
 
@@ -219,6 +220,8 @@ class Engine:
 
     def _fault(self, what: events.VenueFault, _now: int, out: Effects) -> None:
         out.note("venue.fault", level="warning", source=what.source, problem=what.what)
+        if what.source == "trades":
+            self.account.checks.begin_again()  # something moved the balances that cannot be read
 
     def _alive(self, what: events.StreamAlive, now: int, _out: Effects) -> None:
         self.feeds.alive(what, now)
@@ -255,11 +258,13 @@ class Engine:
         """
         if self.stop is None:
             self.phase = "stopping"
-            leave = action == "halt" or (self.settings.on_stop == "leave" and exit_code == 0)
+            leaves: Leaves = "all" if action == "halt" else "nothing"
+            if exit_code == Exit.CLEAN:
+                leaves = _LEAVES[self.settings.on_stop]
             flatten = self._flatten(now) if action == "halt_and_flatten" else None
             if self.markets:
                 self.account.guard.keep(now, out)
-            self.stop = Stop(by, exit_code, reason, leave=leave, now=now, flatten=flatten)
+            self.stop = Stop(by, exit_code, reason, leaves=leaves, now=now, flatten=flatten)
         elif not self.stop.worsen(exit_code, reason):
             return
         out.note("run.stopping", level="info" if exit_code == 0 else "error", by=by, reason=reason)
@@ -457,10 +462,9 @@ class Engine:
         if not self._restrained:
             facts = {"code": restraint.code, **restraint.numbers}
             out.notes.append(Note("risk.reduce_only", "warning", None, None, facts))
-        position = self.account.ledger.position
-        held = {symbol: position(market.base) for symbol, market in self.markets.items()}
-        for order in opening(self.account.orders.live(), self.markets, held):
-            self.account.orders.want_gone(order, f"only reducing orders: {restraint.code}", now)
+        account = self.account
+        for order in opening(account.orders.live(), account.ledger.position, self.markets):
+            account.orders.want_gone(order, f"only reducing orders: {restraint.code}", now)
 
     def _fresh_until(self, symbol: str) -> int:
         """A book that was never heard of is as old as the run: orders left by the last one get that long."""

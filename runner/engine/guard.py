@@ -4,7 +4,7 @@ The gate (`risk.py`) judges one order; this watches the run. What it finds is a 
 or, for `on_breach: reject`, a restraint that lasts as long as its cause.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from runner.engine.effects import Effects
@@ -34,7 +34,7 @@ class Guard:
         self.pace = Pace(restored.placed, kept.rejects, kept.errors)
         self.latches = Latches(limits, restored.latches)
         self.losses = Losses(limits, ledger, kept.equity)
-        self.drift: dict[str, Decimal] = {}  # balances that nothing explains, by currency (orders.md rule 17)
+        self.drift: Mapping[str, Decimal] = {}  # balances that nothing explains, by currency (orders.md rule 17)
         self._breaches: list[Breach] = []
         self._paused_until = 0
         self._paused_by = ""

@@ -46,6 +46,9 @@ class Past:
         self.known = known
         self.inheritance: Inheritance | None = None
         self.lacking: str | None = None
+        self.stale: str | None = None
+        """A client id of this very journal at the venue, which has named none: it is an older copy, or a new one of
+        the minute in which the lost one began. Its names would be used twice."""
         self.answers = 0
         self._tag, self._epoch = tag, epoch
         self._next = query
@@ -70,7 +73,7 @@ class Past:
 
     @property
     def _over(self) -> bool:
-        return self.known or self.inheritance is not None or self.lacking is not None
+        return self.known or not (self.inheritance is None and self.lacking is None and self.stale is None)
 
     def next_at(self) -> int | None:
         return None if self._over or self._query is not None else self._due
@@ -136,7 +139,9 @@ class Past:
             self._newest = max(self._newest, row.id)
             self._oldest_at = min(row.created_at, self._oldest_at or row.created_at)
             name = parse_client_id(row.client_id) if row.client_id is not None else None
-            if name is not None and name.tag == self._tag and name.epoch != self._epoch:
+            if name is not None and name.tag == self._tag and name.epoch == self._epoch:
+                self.stale = row.client_id
+            elif name is not None and name.tag == self._tag:
                 self._names[row.id] = name
                 if row.executed_lots:
                     self._rows[row.id] = row

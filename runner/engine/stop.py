@@ -1,14 +1,18 @@
 """A stop: one-way, and clean only by evidence.
 
-The gate is closed from the first moment. Orders are cancelled (or left, if the file says so), and the run ends with
-exit code 0 only after a complete listing, asked for when nothing of ours was known to be at work any more, showed
-nothing of ours. If the fate of a create is still open, that listing must come after the last moment at which it could
-have made a row. Otherwise the deadline ends the run with exit code 7. Source: orders.md rule 26.
+The gate is closed from the first moment. Orders are cancelled, or left if the file says so: all of them, or those that
+reduce the position (fills on the way can make those fewer, never more). The run ends with exit code 0 only after a
+complete listing, asked for when nothing else of ours was known to be at work any more, showed nothing else of ours. If
+the fate of a create is still open, that listing must come after the last moment at which it could have made a row.
+Otherwise the deadline ends the run with exit code 7. Source: orders.md rule 26.
 """
+
+from typing import Literal
 
 from runner.engine.account import Account
 from runner.engine.effects import Effects
 from runner.engine.flatten import Flatten
+from runner.engine.reducing import reducing
 from runner.model.command import Finish
 from runner.model.exits import Exit
 from runner.model.order import OrderState
@@ -22,6 +26,8 @@ STOP_AFTER_DOUBT = 10 * SECOND
 
 _ORDERLY = (Exit.CLEAN, Exit.RISK)
 """Endings that promise by evidence that nothing of ours is left, or exactly what was listed."""
+Leaves = Literal["nothing", "reducing", "all"]
+"""Which orders may stay at work."""
 
 _LISTED = frozenset({OrderState.ACCEPTED, OrderState.OPEN})
 
@@ -29,18 +35,18 @@ _LISTED = frozenset({OrderState.ACCEPTED, OrderState.OPEN})
 class Stop:
     """How the run is ending. `by` and `reason` are for the summary, `exit_code` for the shell.
 
-    `leaves`: orders stay in the book.
+    `leaves`: which orders may stay in the book.
     """
 
     def __init__(
-        self, by: str, exit_code: int, reason: str, *, leave: bool, now: int, flatten: Flatten | None = None
+        self, by: str, exit_code: int, reason: str, *, leaves: Leaves, now: int, flatten: Flatten | None = None
     ) -> None:
         self.by = by
         self.exit_code = exit_code
         self.reason = reason
         self.finished = False
         self._flatten = flatten
-        self.leaves = leave
+        self.leaves = leaves
         self._since = now
         self._quiet_at: int | None = None  # since when nothing of ours is known to be at work
         self._cancels = 0
@@ -49,7 +55,7 @@ class Stop:
         """Take over a worse ending; an orderly stop that meets an error is no longer orderly."""
         if self.exit_code not in _ORDERLY or exit_code in (self.exit_code, Exit.CLEAN):
             return False
-        self.exit_code, self.reason, self.leaves = exit_code, reason, False
+        self.exit_code, self.reason, self.leaves = exit_code, reason, "nothing"
         self._flatten = None  # whatever went wrong, this is no time to place anything
         return True
 
@@ -62,8 +68,9 @@ class Stop:
         flatten = self._flatten
         live = [order for order in account.orders.live() if flatten is None or not flatten.rests(order, now)]
         self._cancels = max(self._cancels, len(live))
-        if not self.leaves:
-            for order in live:
+        left = self._left(account)
+        for order in live:
+            if order.client_id not in left:
                 account.orders.want_gone(order, "stop", now)
         if self._quiet(account):
             if flatten is not None and not flatten.done:
@@ -90,13 +97,22 @@ class Stop:
             return False  # it may be a copy of ours
         if account.orders.unanswered:
             return False  # its order may have come and gone, but whether a copy can follow is in the answer
-        if self.leaves:
-            return all(order.state in _LISTED for order in account.orders.live())
-        return not any(True for _ in account.orders.live())
+        left = self._left(account)
+        return all(order.client_id in left and order.state in _LISTED for order in account.orders.live())
+
+    def _left(self, account: Account) -> frozenset[str]:
+        """The client ids of the orders that may stay."""
+        if self.leaves == "nothing":
+            return frozenset()
+        live, cancels = account.orders.live(), account.orders.cancels
+        if self.leaves == "all":
+            return frozenset(order.client_id for order in live)
+        staying = [order for order in live if cancels.reason(order.client_id) is None]
+        return reducing(staying, account.ledger.position, account.markets)
 
     def _gather(self, account: Account, now: int, offset: int, out: Effects) -> None:
         """Nothing of ours is known to be at work: let the venue say so too."""
-        if self.exit_code not in _ORDERLY and not account.orders.intended and not self.leaves:
+        if self.exit_code not in _ORDERLY and not account.orders.intended and self.leaves == "nothing":
             self._finish(out)  # this run never asked for an order, so there is nothing to prove
             return
         doubt = account.doubt_until - offset

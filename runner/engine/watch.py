@@ -126,6 +126,11 @@ class Watch:
     # State ------------------------------------------------------------------------------------------------
 
     @property
+    def venue_ahead(self) -> int:
+        """The venue's clock minus ours, ns, by its latest word; its seconds are whole ones."""
+        return self._venue_ahead
+
+    @property
     def synced(self) -> bool:
         """The private stream is up and everything was read since it came up."""
         return self._up and not self._unsynced

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from runner.model.beginning import Beginning
 from runner.model.latch import Latch
-from runner.model.order import Fill, Order, Side
+from runner.model.order import Fill, Order, Side, TransferKind
 
 # Requests to the venue ------------------------------------------------------------------------------------
 
@@ -60,6 +60,13 @@ class ReadBalances(Struct, frozen=True, tag=True):
     page: int = 1
 
 
+class ListTransfers(Struct, frozen=True, tag=True):
+    """The newest deposits or withdrawals of the account, of all currencies."""
+
+    query: int
+    kind: TransferKind
+
+
 # Requests to the run --------------------------------------------------------------------------------------
 
 
@@ -80,7 +87,18 @@ class Finish(Struct, frozen=True, tag=True):
     reason: str
 
 
-Command = Place | Cancel | ListOrders | ReadOrder | ListTrades | ReadBalances | Resubscribe | Reconnect | Finish
+Command = (
+    Place
+    | Cancel
+    | ListOrders
+    | ReadOrder
+    | ListTrades
+    | ReadBalances
+    | ListTransfers
+    | Resubscribe
+    | Reconnect
+    | Finish
+)
 
 
 # What the journal keeps -----------------------------------------------------------------------------------

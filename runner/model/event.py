@@ -11,7 +11,7 @@ from msgspec import Struct
 from runner.model.beginning import Beginning
 from runner.model.latch import Latch
 from runner.model.market import Market
-from runner.model.order import BalanceRow, Fill, Order, OrderRow, Side, TradeRow
+from runner.model.order import BalanceRow, Fill, Order, OrderRow, Side, TradeRow, TransferKind, TransferRow
 from runner.model.settings import Settings
 
 Levels = tuple[tuple[int, int], ...]
@@ -210,6 +210,14 @@ class BalancesRead(Struct, frozen=True, tag=True):
     full: bool = False
 
 
+class TransfersListed(Struct, frozen=True, tag=True):
+    """The newest deposits or withdrawals; None where this deployment or this key is not told of them."""
+
+    query: int
+    kind: TransferKind
+    rows: tuple[TransferRow, ...] | None
+
+
 class QueryFailed(Struct, frozen=True, tag=True):
     """A look-up brought no answer. `permanent`: asking again would not help (credentials, permission)."""
 
@@ -282,6 +290,7 @@ What = (
     | OrderRead
     | TradesListed
     | BalancesRead
+    | TransfersListed
     | QueryFailed
     | Budget
     | Wake

@@ -204,6 +204,20 @@ class OrderRow(Struct, frozen=True, kw_only=True):
         return self.state in {"done", "cancel", "reject"}
 
 
+TransferKind = Literal["deposits", "withdraws"]
+
+
+class TransferRow(Struct, frozen=True):
+    """A deposit or a withdrawal, in whatever state. `fee` is beside the amount or in it, as the deployment likes."""
+
+    kind: TransferKind
+    id: int | None
+    currency: str  # upper case
+    amount: Decimal
+    fee: Decimal
+    created_at: int  # whole seconds since 1970
+
+
 class BalanceRow(Struct, frozen=True):
     """One currency of the account; `available` excludes what open orders lock."""
 

@@ -98,7 +98,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = {}
     tick: TickPolicy = TickPolicy()
     limits: Limits = Limits()
-    on_stop: Literal["cancel", "leave"] = "cancel"
+    on_stop: Literal["cancel", "cancel_opening", "leave"] = "cancel"
     once: bool = False
     take_over: bool = False  # orders of another journal that moved just before the start are nobody else's
     exclusive: bool = False  # nobody else trades on the account: an order that could be ours is ours

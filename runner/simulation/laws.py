@@ -16,7 +16,7 @@ from runner.model.command import Change, FillBooked, OrderChanged
 from runner.model.ids import parse_client_id
 from runner.model.market import Market
 from runner.model.money import MONEY, ZERO
-from runner.model.order import Fill, Order, OrderState
+from runner.model.order import Fill, Order, OrderState, Side
 from runner.model.settings import MILLISECOND, SECOND, Limits
 from runner.simulation.bounds import Truth, passed
 from runner.simulation.records import Order as Row
@@ -42,6 +42,7 @@ LAWS = {
     "in_journal": "Every order of ours at the venue is in the journal.",
     "fill_once": "Every fill is counted, once, as the venue knows it.",
     "books_balance": "Own ledger and foreign flows are the venue's balances, to the last digit.",
+    "drift": "Deposits, fees, manual trades and other bots are never taken for money that the exchange lost.",
     "worst_case": "What our orders did and may still do lies inside what the engine counts.",
     "limits": "No limit is exceeded by our doing.",
     "parent_total": "A parent's total is never exceeded.",
@@ -83,6 +84,7 @@ class Account(Struct, frozen=True):
     limits: Limits
     initial_position: Mapping[str, Decimal]
     exclusive: bool = False  # declared to be ours alone, whether that is true or not
+    only_reducing: bool = False  # what is left at a stop must not open a position
 
 
 Stated = Callable[[str], int]
@@ -110,6 +112,7 @@ class Laws:
         self._trades: dict[tuple[int, int], Trade] = {}  # of the account, by (trade, order)
         self._parents: dict[str, tuple[str, int]] = {}
         self._intended: dict[str, int] = {}  # client id -> when the newest intent under it was written down
+        self._late: set[str] = set()  # came to be later than D
         self._nameless: set[int] = set()  # came to be while the venue showed no client ids
         self._received: dict[str, Decimal] = {}  # by currency, of our own fills at the venue
         self._finished_at: int | None = None
@@ -251,6 +254,8 @@ class Laws:
                 self._broken(
                     "clean_exit", now, name, "nothing else of ours is at work", f"{order_id} {row.state.value}"
                 )
+        if self._account.only_reducing and exit_code == 0 and not self.memory_lost:
+            self._only_reducing(now, listed)
         for order_id in sorted(listed - self._live.keys()):
             its_name = self._names.get(order_id)
             if its_name is not None and self._rows[its_name][order_id].updated < now - JUST_NOW:
@@ -278,18 +283,20 @@ class Laws:
         for key in sorted(ours - fills.keys()):
             name = self._names[key[1]]
             why = self.excused.get(name, LATE)
-            promised = why == LATE or (why == FORGOTTEN and self._fills_found)
+            # What came later than D after a lost journal is nobody's to find.
+            promised = why == LATE or (why == FORGOTTEN and self._fills_found and name not in self._late)
             if promised and key[1] not in self._nameless:
                 self._broken("fill_once", now, name, f"fill {key} is in the journal", "it is not")
         if self.memory_lost:
             return  # what an older journal had booked is known to nobody
         for currency, change in moved.items():
             expected = sum((t.amount for t in transfers if t.currency == currency), ZERO)
-            for fill in fills.values():
-                flow = _flow(fill, markets[fill.market], currency)
-                if self._fee_untold(fill):
-                    flow = _trade_flow(self._trades[fill.key], fill.order_id, currency)
-                expected = MONEY.add(expected, flow)
+            for key, fill in fills.items():
+                trade = self._trades.get(key)
+                if trade is not None and trade.hides(key[1]) and not fill.fee_final:
+                    expected = MONEY.add(expected, _trade_flow(trade, key[1], currency))
+                else:
+                    expected = MONEY.add(expected, _flow(fill, markets[fill.market], currency))
             for (trade_id, order_id), trade in self._trades.items():
                 if (trade_id, order_id) not in fills:
                     expected = MONEY.add(expected, _trade_flow(trade, order_id, currency))
@@ -412,6 +419,7 @@ class Laws:
             self._nameless.add(row.id)
         nonce = self.sent.get(name)
         if nonce is not None and row.created - nonce * MILLISECOND > NONCE_WINDOW + self._account.settle:
+            self._late.add(name)
             self.excuse(name, LATE)
         if name in self.excused:
             return
@@ -442,6 +450,24 @@ class Laws:
 
     def _position(self, currency: str) -> Decimal:
         return MONEY.add(self._account.initial_position.get(currency, ZERO), self._received.get(currency, ZERO))
+
+    def _only_reducing(self, now: int, listed: Collection[int]) -> None:
+        """Held against the exchange's own count of what our orders brought and may still bring."""
+        reach: dict[tuple[str, Side], Decimal] = {}
+        for order_id in listed:
+            name = self._live.get(order_id)
+            if name is not None and name not in self.excused:
+                row = self._rows[name][order_id]
+                key = (row.market.base, row.side)
+                reach[key] = MONEY.add(reach.get(key, ZERO), row.market.quantity(row.left))
+        if not all(self._counts(name, now) for name in self._rows):
+            return  # the position is not by our doing alone
+        for (currency, side), quantity in reach.items():
+            held = MONEY.add(self._account.initial_position.get(currency, ZERO), self._received.get(currency, ZERO))
+            if quantity > held * -side.sign:
+                self._broken(
+                    "reducing", now, None, f"no more than the {currency} position {held}", f"{side} {quantity}"
+                )
 
     def _parent(self, name: str, now: int) -> None:
         if name not in self._parents or not self._counts(name, now):

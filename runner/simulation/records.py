@@ -102,6 +102,10 @@ class Trade(Struct, frozen=True, kw_only=True):
         """The order that a member is shown for this trade: in a self-trade the maker's."""
         return self.maker if self.maker.member == member else self.taker
 
+    def hides(self, order_id: int) -> bool:
+        """Whether it is the side of a self-trade that no list shows, so that its fee is told to nobody."""
+        return self.maker.member == self.taker.member and order_id == self.taker.id
+
     def fee(self, order: Order) -> tuple[Decimal, Decimal, str]:
         """Rate, amount and currency of the fee that one of the two orders paid for this trade (reference 5.5)."""
         rules = order.market  # of the order, not of the trade: fees are frozen when an order is created

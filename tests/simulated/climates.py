@@ -87,7 +87,7 @@ def plan(number: int, minutes: float, without: Sequence[str] = ()) -> Plan:
         params=MAKER if strategy is PureMarketMaking else {},
         tick=TickPolicy(every=SECOND, when=("book", "fill"), at_most_every=SECOND // 4),
         limits=Limits(max_open_orders=8, max_position={"ROGER": Decimal(4000)}),
-        on_stop="leave" if number % 8 == 2 else "cancel",
+        on_stop={2: "leave", 6: "cancel_opening"}.get(number % 8, "cancel"),  # type: ignore[arg-type]
         exclusive=number % 3 == 1,
     )
     return Plan(settings, strategy, SANDBOX_LISTINGS[:1], int(minutes * MINUTE), tuple(without))

@@ -387,6 +387,33 @@ def test_a_verdict_that_the_journal_lost_binds_nobody() -> None:
         assert broken(each) == breaches
 
 
+@pytest.mark.parametrize(("rebuilt", "law"), [(False, []), (True, ["fill_once", "books_balance"])])
+def test_a_journal_that_says_it_found_what_was_before_is_held_to_it(rebuilt: bool, law: list[str]) -> None:
+    each = laws()
+    sign(each, BID)
+    ours = row(1, state=Word.DONE, left=0)
+    hear(each, ours)
+    each.heard(trade(7, ours), NOW, KNOWN, nameless=False)
+    each.lost_memory(())
+    if rebuilt:
+        each.rebuilt()
+    each.books(NOW, {}, {"ROGER": Decimal(9)}, (), MARKETS)
+    assert broken(each) == law
+
+
+@pytest.mark.parametrize(
+    ("held", "left", "law"),
+    [(1, 100, []), (0, 100, ["reducing"]), (-1, 100, ["reducing"]), (1, 101, ["reducing"]), (2, 101, [])],
+)
+def test_what_is_left_to_reduce_a_position_cannot_open_one(held: int, left: int, law: list[str]) -> None:
+    position = {"ROGER": Decimal(held)}
+    each = Laws(Account("ABCDEF", US, 30 * SECOND, Limits(), position, only_reducing=True))
+    sign(each, ASK)
+    hear(each, row(1, ASK, left=left))
+    each.finished(NOW + 60 * SECOND, 0, {1})
+    assert broken(each) == law
+
+
 def test_every_law_has_a_sentence_and_a_breach_is_said_once() -> None:
     each = laws()
     for law in LAWS:

@@ -30,6 +30,10 @@ def conclude(world: World, before: dict[str, Decimal]) -> list[Violation]:
     world.let_pass(DAY_S)
     world.laws.alone(world.now, finish.exit_code, left)
     for life in world.lives:
+        for event, output in zip(life.log, life.outputs, strict=True):
+            for note in output.notes:
+                if note.what == "account.drift":  # this exchange keeps its books
+                    world.laws.failed("drift", event.time, "all money is accounted for", str(note.facts))
         number = first_difference(world.strategy, life)
         if number is not None:
             event = life.log[number - 1]

@@ -157,6 +157,7 @@ class World:
             settings.limits,
             settings.initial_position,
             settings.exclusive,
+            only_reducing=settings.on_stop == "cancel_opening",
         )
         venue = Venue(grown, START, Laws(account))
         venue.known = lambda: self.journal.orders.keys()
@@ -278,7 +279,7 @@ class World:
     def left(self) -> set[int] | None:
         """The venue ids that the run says it leaves at work."""
         stop = self.engine.stop
-        if stop is None or not stop.leaves:
+        if stop is None or stop.leaves == "nothing":
             return None
         return {id_ for order in self.engine.account.orders.live() for id_ in order.venue_ids}
 

@@ -240,6 +240,17 @@ def test_rule_16_a_journal_that_was_lost_a_moment_ago_may_have_a_living_owner() 
     assert began(taken) == [Beginning("rebuilt")]
 
 
+def test_rule_16_a_new_journal_whose_names_are_at_the_venue_is_an_older_copy() -> None:
+    used = old(11, epoch=EPOCH, minutes=-1, state="cancel", executed=0)
+    desk = Desk(restored=NEW, history=(used,))
+    desk.wait(60)
+    (finish,) = desk.asked(Finish)
+    assert finish.exit_code == 7
+    assert f"does not know order {used.client_id}" in finish.reason
+    assert not desk.asked(Place)
+    assert not began(desk)
+
+
 def test_rule_16_a_stop_does_not_wait_for_the_past() -> None:
     desk = Desk(restored=NEW, mute=True)
     (question,) = looks_back(desk)
