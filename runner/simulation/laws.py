@@ -49,6 +49,7 @@ LAWS = {
     "absent": "An order that was proven absent never comes to be.",
     "gate": "No create is decided or signed once the gate is closed.",
     "clean_exit": "After exit 0 or 6 nothing of ours is ever live again, or exactly what was listed.",
+    "reducing": "With `cancel_opening`, what is left cannot open a position or turn it round.",
     "others": "Nobody else's order is touched.",
     "replay": "The engine's log replays to the same outputs.",
     "ends": "A stop ends, with a code of the table, and nothing fails inside.",

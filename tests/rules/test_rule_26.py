@@ -21,8 +21,10 @@ class Stopped(Desk):
         settings = {"on_stop": "cancel_opening", **settings}
         super().__init__((BID_QUOTE, ASK_QUOTE, FAR_ASK), initial_position={"ROGER": Decimal(held)}, **settings)
         self.rows: dict[int, OrderRow] = {}
-        for number, place in enumerate(self.asked(Place), 1):
-            self.rows[number] = self.accept(place, number)
+        for number in (1, 2, 3):
+            if len(self.asked(Place)) < number:
+                self.wait(1)  # the second ask waits until an answer has shown the name of the first (rule 11)
+            self.rows[number] = self.accept(self.asked(Place)[number - 1], number)
         self._list()
         self.give(StopRequested("signal"))
 

@@ -394,7 +394,7 @@ def test_a_journal_that_says_it_found_what_was_before_is_held_to_it(rebuilt: boo
     ours = row(1, state=Word.DONE, left=0)
     hear(each, ours)
     each.heard(trade(7, ours), NOW, KNOWN, nameless=False)
-    each.lost_memory(())
+    each.lost_memory({})
     if rebuilt:
         each.rebuilt()
     each.books(NOW, {}, {"ROGER": Decimal(9)}, (), MARKETS)
