@@ -154,7 +154,7 @@ def _lines(draw: st.DrawFn, row: Parameter, depth: int, file: _Drawn, path: tupl
         return _group(Line(depth, row.name, "", row), _section(draw, section, depth + 1, file, path))
     amount = parameters.amounts(kind)
     if amount is not None:
-        currencies = draw(st.lists(st.sampled_from(file.usual.currencies(amount)), unique=True, max_size=2))
+        currencies = draw(st.lists(st.sampled_from(file.usual.currencies(amount)), unique=True, min_size=1, max_size=2))
         inner = [
             Line(depth + 1, currency, draw(values.amounts(row, currency, file.usual)), row) for currency in currencies
         ]

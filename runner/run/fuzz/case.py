@@ -32,6 +32,9 @@ OPENING, CLOSING = 10 * SECOND, 10 * SECOND
 TICKS_MIN = 5  # that fit into the opening, of a file that ticks slowly
 OPENING_MAX = 600 * SECOND
 
+HONEST, HONEST_AFTER_A_CRASH = {0}, {0, 7}
+"""Exit codes of a run that ended well: on a good line nothing stays unproven."""
+
 
 class Tape(Struct, frozen=True):
     """What the market does: scenes, one after the other, and the seed of everything small."""
@@ -198,7 +201,8 @@ class _Play:
             what = f"expected {violation.expected}, found {violation.found}"
             return Failure(f"law {violation.law}", what, violation.time - START)
         crashed = any(scene.kind == "crash" for scene in self._tape.scenes)
-        if world.finish is not None and world.finish.exit_code not in ({0, 7} if crashed else {0}):
+        honest = HONEST_AFTER_A_CRASH if crashed else HONEST
+        if world.finish is not None and world.finish.exit_code not in honest:
             what = f"exit code {world.finish.exit_code}: {world.finish.reason}"
             return Failure("stop", what, world.now - START)
         return None

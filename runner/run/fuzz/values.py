@@ -79,8 +79,8 @@ def scalars(row: Parameter, kind: Any, usual: Usual) -> SearchStrategy[Any]:
     if kind is float:
         return _magnitudes(ZERO if low is None else low, Decimal(10**6) if high is None else high, _SMALLEST)
     pattern = getattr(row.meta, "pattern", None) or _WORD
-    # What the reader would take for a number or for nothing is no text without quotes.
-    return st.from_regex(pattern, fullmatch=True).filter(lambda text: typed(text) == text)
+    # What the reader would take for a number, for nothing or for a list is no text without quotes.
+    return st.from_regex(pattern, fullmatch=True).filter(lambda text: typed(text) == text and text[0].isalnum())
 
 
 def amounts(row: Parameter, currency: str, usual: Usual) -> SearchStrategy[str]:
