@@ -468,9 +468,9 @@ class Orders:
         """
         for row in rows:
             parsed = parse_client_id(row.client_id or "")
-            if parsed is None or parsed.tag != self._tag or parsed.epoch == self._epoch or self.known(row.id):
+            if parsed is None or parsed.tag != self._tag or parsed.epoch == self._epoch:
                 continue
-            if self._of_another(row):
+            if self._copies.name_of(row.id) is None and self._of_another(row):
                 self._owned_epochs.add(parsed.epoch)
 
     def _of_another(self, row: OrderRow) -> bool:
