@@ -560,6 +560,19 @@ def test_rule_25_a_generation_above_the_journals_is_a_stale_journal(state: str) 
     assert desk.engine.stop.exit_code == 7
 
 
+@pytest.mark.parametrize("sought", [False, True])
+def test_rule_25_another_order_under_a_name_of_ours_is_no_strangers(*, sought: bool) -> None:
+    """A second host with a copy of our journal burnt the same generation, at another price."""
+    orders = [held(4, OrderState.CANCELLED)]
+    if sought:  # then it may be that one, its name cut short
+        orders.append(msgspec.structs.replace(held(generation=1), ticks=BID - 1))
+    another = row(name(), 7, ticks=BID - 1)
+    desk = Desk((), restored=Restored(EPOCH, orders=tuple(orders), generations={"bid": 1}), at_work=(another,))
+    desk.wait(2)
+    assert (desk.engine.stop is not None and desk.engine.stop.exit_code == 7) != sought
+    assert desk.asked(Cancel) == []
+
+
 @pytest.mark.parametrize(
     ("age", "take_over", "another"), [(0, True, True), (100, False, True), (100, True, False), (121, False, False)]
 )
