@@ -88,7 +88,7 @@ MUTATIONS = (
              ("        return not any(True for _ in account.orders.live())\n", "        return True\n")),
     mutation("another instance's orders are ours", ORDERS,
              ('            if adoption is not None and adoption.why == "other_instance":\n', "            if False:\n"),
-             ('        if why != "other_instance":\n            self._store(order)\n', "        self._store(order)\n")),
+             ('        if why != "other_instance":\n            self._store(order)\n', "        if True:\n            self._store(order)\n")),
 )  # fmt: skip
 
 
