@@ -116,10 +116,6 @@ class Ledger:
         """Whether the fill (trade id, order id) is booked."""
         return key in self._fills
 
-    def fill(self, key: tuple[int, int]) -> Fill | None:
-        """The fill (trade id, order id) as it stands in the books."""
-        return self._fills.get(key)
-
     def filled_lots(self, client_id: str) -> int:
         """Sum of the fills under this client order id, over every venue id it stands for."""
         return self._filled_lots.get(client_id, 0)

@@ -289,9 +289,7 @@ class Orders:
         """
         name = self._copies.name_of(row.order_id) if row.order_id is not None else None
         if name is None:
-            if row.order_id is None or self._of_forgotten(row, row.order_id, now, out):
-                return
-            if self.strangers.keep(row.order_id, row):
+            if row.order_id is not None and self.strangers.keep(row.order_id, row):
                 self.reads.want(row.order_id, now + STRANGER_GRACE)
             return
         order = self._orders[name]
@@ -327,16 +325,6 @@ class Orders:
         self._settle(order, now, out)
         if not of_read:
             self.reads.want(fill.order_id, now + FILLS_GRACE)
-
-    def _of_forgotten(self, row: TradeRow, order_id: int, now: int, out: Effects) -> bool:
-        """A trade in the books, of an order that ended so long ago that it is forgotten: only its fee is news."""
-        known = self._ledger.fill((row.id, order_id))
-        if known is None:
-            return False
-        told = self._ledger.book(self._fill(row, known, now))
-        if told is not None:
-            out.changes.append(FillBooked(told))
-        return True
 
     def missing(self, order_id: int, now: int, out: Effects) -> None:
         """A GET says there is no such order. It was there: this proves nothing, and is asked about for ever."""
@@ -594,7 +582,7 @@ class Orders:
             reason=order.reason,
         )
 
-    def _fill(self, row: TradeRow, order: Order | Fill, now: int) -> Fill:
+    def _fill(self, row: TradeRow, order: Order, now: int) -> Fill:
         assert row.order_id is not None
         market = self._markets[order.market]
         role = Role.TAKER if row.taker_side is order.side else Role.MAKER

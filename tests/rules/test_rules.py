@@ -25,7 +25,6 @@ from runner.altmarkets.rest import NoResponse, Response, interpret
 from runner.engine.core import SIGN_WITHIN
 from runner.model.command import (
     Cancel,
-    FillBooked,
     Finish,
     LatchSet,
     ListOrders,
@@ -423,20 +422,6 @@ def test_rule_15_after_a_restart_provisional_fees_are_asked_about_again(*, final
     ended = msgspec.structs.replace(held(1, OrderState.FILLED), filled_lots=2 * LOTS, executed_lots=2 * LOTS)
     desk = Desk(restored=Restored(EPOCH, orders=(ended,), generations={"bid": 0}, fills=fills))
     assert desk.asked(ListTrades)[0].time_from == old.traded_at + (600 - 60 if final else 0)
-
-
-def test_rule_15_a_fee_is_told_after_a_restart_though_its_order_is_forgotten() -> None:
-    first = Desk()
-    first.accept(first.place(), 1)
-    first.give(TradeNews(match(1, 1)))
-    fills = tuple(first.engine.account.ledger.order_fills(name()))
-    desk = Desk((), restored=Restored(EPOCH, generations={"bid": 0}, fills=fills))
-    desk.give(TradeNews(match(1, 1, fee=Decimal("0.25"), fee_currency="ROGER")))
-    desk.wait(5)
-    assert desk.engine.account.ledger.fees == {"ROGER": Decimal("0.25")}
-    booked = [c.fill.fee_final for output in desk.outputs for c in output.changes if isinstance(c, FillBooked)]
-    assert booked == [True]
-    assert desk.asked(ReadOrder) == []
 
 
 def test_rule_16_the_position_is_own_fills_net_of_fees_and_what_was_there() -> None:
