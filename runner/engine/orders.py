@@ -46,6 +46,7 @@ class Adoption(Struct, frozen=True):
     """An order with our tag that the journal did not know. `why`: `late` | `older_epoch` | `stale_journal` |
     `other_instance` (a name of another journal, created while we run or at work just before). The last is reported
     and not taken: it has an owner, and only our own journal's orders are ours to cancel then (orders.md rule 25).
+    So is a stale journal's where the name is known, but another order bears it.
     """
 
     order: Order
@@ -261,7 +262,11 @@ class Orders:
     def rows(self, rows: Sequence[OrderRow], now: int, out: Effects) -> Iterator[Adoption | None]:
         """The rows of one answer. Any of them can tell that another instance is at work, so all are looked at first."""
         self._watch_out(rows)
-        return (self.row(row, now, out) for row in rows)
+        for row in rows:
+            adoption = self.row(row, now, out)
+            if adoption is None and row.client_id is not None and self._misnamed(row, row.client_id):
+                adoption = Adoption(self._orders[row.client_id], "stale_journal")
+            yield adoption
 
     def row(
         self, row: OrderRow, now: int, out: Effects, *, name: str | None = None, streamed: bool = False
@@ -583,6 +588,16 @@ class Orders:
                 self._copies.add(name, order_id, Copy("" if order_id == row.id else "cancel", lots))
         return Adoption(order, why)
 
+    def _misnamed(self, row: OrderRow, told: str) -> bool:
+        """An order at work bears the name of one of ours and is another: a copy of our journal was used (rule 25).
+
+        While an order of ours is looked for, it may be that one, its name cut short.
+        """
+        if row.terminal or told not in self._orders or self._copies.name_of(row.id) is not None:
+            return False
+        sought = (order for order in self._live.values() if not order.venue_ids)
+        return not any(order.market == row.market and order.side is row.side for order in sought)
+
     def _watch_out(self, rows: Iterable[OrderRow]) -> None:
         """One order that a second instance moved tells of all under its epoch: they have an owner (rule 25).
 
@@ -590,9 +605,9 @@ class Orders:
         """
         for row in rows:
             parsed = parse_client_id(row.client_id or "")
-            if parsed is None or parsed.tag != self._tag or parsed.epoch == self._epoch or self.known(row.id):
+            if parsed is None or parsed.tag != self._tag or parsed.epoch == self._epoch:
                 continue
-            if self._of_another(row):
+            if self._copies.name_of(row.id) is None and self._of_another(row):
                 self._owned_epochs.add(parsed.epoch)
 
     def _of_another(self, row: OrderRow) -> bool:

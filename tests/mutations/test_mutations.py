@@ -93,7 +93,7 @@ MUTATIONS = (
              ("        for name, row, trades in found.orders:\n", "        for name, row, trades in found.orders[1:]:\n")),
     mutation("another instance's orders are ours", ORDERS,
              ('            if adoption is not None and adoption.why == "other_instance":\n', "            if False:\n"),
-             ('        if why != "other_instance":\n            self._store(order)\n', "        self._store(order)\n")),
+             ('        if why != "other_instance":\n            self._store(order)\n', "        if True:\n            self._store(order)\n")),
 )  # fmt: skip
 
 
