@@ -344,7 +344,7 @@ class Orders:
         if name is None:
             known = None if row.order_id is None else self._ledger.fill((row.id, row.order_id))
             if known is not None:
-                self._confirm(known, row, out)
+                self._confirm(known, row, now, out)
             elif row.order_id is not None and self.strangers.keep(row.order_id, row):
                 self.reads.want(row.order_id, now + STRANGER_GRACE)
             return
@@ -382,7 +382,7 @@ class Orders:
         if not of_read:
             self.reads.want(fill.order_id, now + FILLS_GRACE)
 
-    def _confirm(self, known: Fill, row: TradeRow, out: Effects) -> None:
+    def _confirm(self, known: Fill, row: TradeRow, now: int, out: Effects) -> None:
         """A trade that is booked, told again after its order was forgotten: all it can bring is the final fee."""
         if row.fee is None:
             return
@@ -391,6 +391,7 @@ class Orders:
         settled = self._ledger.book(told)
         if settled is not None:
             out.changes.append(FillBooked(settled))
+            self.fees.booked(known, settled, now, out)
 
     def missing(self, order_id: int, now: int, out: Effects) -> None:
         """A GET says there is no such order. It was there: this proves nothing, and is asked about for ever."""

@@ -420,12 +420,15 @@ class Gate:
         """For whoever asks later why this order was let through; it is counted already."""
         limits, numbers = self._limits, {}
         base, quote, buys = market.base, market.quote, target.side is Side.BUY
-        most = limits.max_position.get(base)
+        most = limits.max_position.get(base) if buys else limits.least_position(base)
         if most is not None:
             moves = (self._received if buys else self._paid).get(base, ZERO)
-            combine = MONEY.add if buys else MONEY.subtract
-            worst, limit = combine(self._at.position(base), moves), combine(ZERO, most)
-            numbers["max_position"] = f"{plain(worst)} of {plain(limit)} {base}"
+            worst = (MONEY.add if buys else MONEY.subtract)(self._at.position(base), moves)
+            bound = "max_position" if buys or base not in limits.min_position else "min_position"
+            numbers[bound] = f"{plain(worst)} of {plain(most)} {base}"
+        most = limits.max_order_amount.get(base)
+        if most is not None:
+            numbers["max_order_amount"] = f"{plain(market.quantity(target.lots))} of {plain(most)} {base}"
         most = limits.max_order_notional.get(quote)
         if most is not None:
             numbers["max_order_notional"] = f"{plain(market.notional(ticks, target.lots))} of {plain(most)} {quote}"

@@ -92,7 +92,7 @@ def explained(
 
 
 _TOLD_ELSEWHERE = frozenset(
-    {"fill.booked", "order.adopted", "order.unknown", *(f"order.{state.value}" for state in OrderState)}
+    {"fill.booked", "tier.proven", "order.adopted", "order.unknown", *(f"order.{state.value}" for state in OrderState)}
 )
 
 _ADOPTED = {

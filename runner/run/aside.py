@@ -55,6 +55,7 @@ class Standing(Struct, frozen=True):
     unknown_orders: int
     fills: int
     position: dict[str, str]
+    latches: tuple[str, ...] = ()  # those that stand, and why
 
     def facts(self) -> dict[str, Any]:
         return structs.asdict(self)
@@ -70,6 +71,7 @@ class Standing(Struct, frozen=True):
             ("orders", f"{self.open_orders} open" + unproven),
             ("fills", str(self.fills)),
             ("position", ", ".join(f"{amount} {currency}" for currency, amount in self.position.items()) or "none"),
+            *(("latch", latch) for latch in self.latches),
         ]
         width = max(len(label) for label, _ in rows)
         return "\n".join(f"{label:<{width}}  {value}" for label, value in rows)
@@ -87,12 +89,12 @@ def standing(spec: RunSpec, environment: Mapping[str, str]) -> Standing:
     folder = folder_of(spec, environment)
     with reading(folder) as journal:
         last, decided = journal.last_run(), journal.last_decision()
-        orders = journal.restore().orders
+        restored = journal.restore()
         fills = journal.fills()
         grids, began = journal.grids(), journal.beginning()
     running = is_held(folder / LOCK_FILE)
     who = holder(folder / LOCK_FILE) if running else None
-    alive = [order for order in orders if not order.state.terminal]
+    alive = [order for order in restored.orders if not order.state.terminal]
     outcome = (last.outcome if last is not None and last.ended is not None else None) or {}
     return Standing(
         name=spec.settings.name,
@@ -107,6 +109,7 @@ def standing(spec: RunSpec, environment: Mapping[str, str]) -> Standing:
         unknown_orders=sum(order.state in (UNKNOWN if running else UNPROVEN) for order in alive),
         fills=len(fills),
         position=_position(fills, grids, began, spec),
+        latches=tuple(f"{latch.name}: {latch.why}" for latch in restored.latches),
     )
 
 

@@ -15,7 +15,7 @@ from runner.run.glance import Wish, glance
 from runner.run.machine import Machine
 from runner.run.site import Site
 
-_ONE_BY_ONE = "one order a side, until an answer has shown that the exchange keeps the names of orders"
+_ONE_BY_ONE = "one create a side at a time until the exchange has shown a name of ours"  # orders.md rule 11
 
 
 async def plan(spec: RunSpec, wish: Wish, environment: Mapping[str, str], machine: Machine | None = None) -> Plan:

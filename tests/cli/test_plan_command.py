@@ -62,11 +62,11 @@ def test_on_the_embedded_exchange_it_leaves_nothing_behind(tmp_path: Path, state
     assert lines[2].startswith("reason     4 new quotes: mid")
     assert [line.split()[:3] for line in lines[5:9]] == [
         ["create", "bid-1", "buy"],
-        ["create", "bid-2", "buy"],
+        ["wait", "bid-2", "buy"],
         ["create", "ask-1", "sell"],
-        ["create", "ask-2", "sell"],
+        ["wait", "ask-2", "sell"],
     ]
-    assert lines[-1] == "create 4, and nothing was sent"
+    assert lines[-1] == "create 2, wait 2, and nothing was sent"
     assert max(map(len, lines)) <= 80
     assert not state.exists()
 

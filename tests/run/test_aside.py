@@ -8,7 +8,8 @@ from loopback.line import spec_of, strategy_text
 
 from runner.edge.journal import Journal
 from runner.edge.lock import Lock
-from runner.model.command import Decided, OrderChanged
+from runner.model.command import Decided, LatchSet, OrderChanged
+from runner.model.latch import Latch
 from runner.model.order import Order, OrderState, Side
 from runner.run.aside import explain, standing
 
@@ -66,6 +67,13 @@ def test_orders_on_their_way_are_unproven_once_their_run_is_dead(tmp_path: Path,
     assert (dead.exit_code, dead.reason) == (None, "mid moved")
     assert "orders    1 open, 1 of them unproven" in dead.text().splitlines()
     assert "decided   mid moved" in dead.text().splitlines()
+
+
+def test_latches_that_stand_are_shown(tmp_path: Path, journal: Journal) -> None:
+    journal.commit(1, NOON, [LatchSet(Latch("max_drawdown", "halt", NOON, "lost 2 of 1 BTC"))])
+    shown = standing(SPEC, {"RUNNER_STATE_DIR": str(tmp_path)})
+    assert shown.latches == ("max_drawdown: lost 2 of 1 BTC",)
+    assert "latch     max_drawdown: lost 2 of 1 BTC" in shown.text().splitlines()
 
 
 def test_an_ended_run_says_why_it_ended(tmp_path: Path, journal: Journal) -> None:
