@@ -42,7 +42,7 @@ class PureMarketMaking(Strategy, frozen=True, kw_only=True):
     bid_spread: Annotated[Ratio, Field("How far the first bid is below the mid price", min="0", max="50%", live=True)]
     ask_spread: Annotated[Ratio, Field("How far the first ask is above the mid price", min="0", max="50%", live=True)]
     order_amount: Annotated[BaseAmount, Field("Quantity of each order", min="0.00000001", live=True)]
-    order_levels: Annotated[int, Field("Orders on each side", min="1", max="20")] = 1
+    order_levels: Annotated[int, Field("Orders on each side", min="1", max="20", live=True)] = 1
     order_level_spread: Annotated[
         Ratio, Field("How much further from mid each level is than the one before", min="0", max="50%", live=True)
     ] = Ratio("1%")

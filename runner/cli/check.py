@@ -3,12 +3,13 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from runner.cli.exits import Exit, fail
-from runner.config.problems import Problem
+from runner.config.problems import Problem, Source, problem
 from runner.config.read import read
 from runner.config.spec import Deployment, RunSpec
 from runner.run.markets import known_markets
@@ -45,8 +46,7 @@ def content(file: str) -> bytes:
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        fail(Exit.USAGE, f"cannot read {file}: {reason}")
+        fail(Exit.USAGE, f"cannot read {file}: {_reason(error)}")
 
 
 def checked(
@@ -63,6 +63,35 @@ def checked(
         environment=os.environ,
         markets=known_markets,
     )
+
+
+def rereader(
+    file: str, sets: tuple[str, ...], overlays: tuple[str, ...]
+) -> Callable[[], RunSpec | tuple[Problem, ...]]:
+    """What reads the same files once more, with the same `sets` and environment over them: for a run that goes on."""
+
+    def reread() -> RunSpec | tuple[Problem, ...]:
+        unreadable = tuple(found for each in (file, *overlays) if (found := _unreadable(each)) is not None)
+        return unreadable or checked(file, content(file), sets, overlays)
+
+    return reread
+
+
+def _unreadable(file: str) -> Problem | None:
+    """Why it cannot be read a second time."""
+    at = Source.of(_named(file), "").place(0, 0)
+    if file == "-":
+        what, fix = "what came from stdin cannot be read again", "keep it in a file, and run that"
+        return problem(at, (), "file.unreadable", what, fix)
+    try:
+        with Path(file).open("rb"):
+            return None
+    except (OSError, ValueError) as error:
+        return problem(at, (), "file.unreadable", f"it cannot be read: {_reason(error)}", "put it back where it was")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def _named(file: str) -> str:

@@ -7,7 +7,7 @@ Lines and columns count from 1, columns in characters. `code` is stable and `nou
     value.empty value.type value.unknown value.range value.text value.conflict
     unit.wrong unit.currency   market.unknown market.duplicate
     strategy.unknown strategy.import strategy.type strategy.params strategy.slots
-    override.syntax
+    override.syntax   file.unreadable   reload.fixed
 """
 
 from __future__ import annotations

@@ -21,7 +21,17 @@ from runner.engine.orders import SIGN_WITHIN
 from runner.engine.parameters import build
 from runner.engine.reconcile import BadQuote, Target, difference, targets
 from runner.engine.reducing import opening
-from runner.engine.risk import Approved, Gate, InTheWay, Refused, Restraint, Situation, Waiting
+from runner.engine.risk import (
+    STANDING_LIMITS,
+    Approved,
+    Gate,
+    InTheWay,
+    Refused,
+    Restraint,
+    Situation,
+    Waiting,
+    without_room,
+)
 from runner.engine.stop import EXIT_ERROR, EXIT_RISK, EXIT_UNPROVEN, Stop
 from runner.engine.strategy import Decision, State, Strategy
 from runner.engine.view import View
@@ -40,6 +50,7 @@ ONCE_WITHIN = 30 * SECOND
 RETRY_BLOCKED = 50 * MILLISECOND
 
 _MARKET_NEWS = frozenset({events.BookDelta, events.PublicTrade, events.StreamAlive})
+_ON_ITS_WAY = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN})
 _UNRESOLVED = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN, OrderState.CANCELLING})
 
 
@@ -79,6 +90,7 @@ class Engine:
         self._free = 0
         self._refill_at = 0
         self._offset = 0
+        self._changed_limits: set[str] = set()  # by a reload, and orders of before it may still be on their way
         self._restrained = False  # only orders that reduce a position pass
         self._said: dict[str, str] = {}  # slot -> last refusal noted: a standing one is said once
         self._handlers: dict[type, Callable[..., None]] = {
@@ -94,6 +106,8 @@ class Engine:
             events.Advanced: self._wake,
             events.JournalFailed: self._journal_failed,
             events.StopRequested: self._stop_requested,
+            events.Reconfigured: self._reconfigured,
+            events.ReloadRefused: self._reload_refused,
         }
 
     @property
@@ -154,11 +168,46 @@ class Engine:
     # Beginning --------------------------------------------------------------------------------------------
 
     def _configured(self, what: events.Configured, now: int, _out: Effects) -> None:
-        self.settings = what.settings
-        self.strategy = build(self._strategy_type, what.settings.params)
-        self._slots = frozenset(self.strategy.slots())
-        self._state = self.strategy.initial_state()
+        self._state = self._use(what.settings)
         self._tick_at = self._began = now
+
+    def _use(self, settings: Settings) -> State:
+        """Go by these settings from here on; returns the state that a strategy begins with under them."""
+        strategy = build(self._strategy_type, settings.params)
+        slots, state = frozenset(strategy.slots()), strategy.initial_state()
+        self.settings, self.strategy, self._slots = settings, strategy, slots
+        return state
+
+    def _reconfigured(self, what: events.Reconfigured, now: int, out: Effects) -> None:
+        """An event is a boundary between ticks, so the change takes hold at once and as a whole; a tick follows as soon
+        as one may. Orders are left to that tick, but for those that a stricter limit has no room for.
+        """
+        if self.stop is not None:
+            out.note("config.refused", level="warning", problem="the run is stopping")
+            return
+        if not what.changes:
+            out.note("config.unchanged")
+            return
+        before = self.settings
+        try:
+            state = self._use(what.settings)
+        except Exception as problem:  # noqa: BLE001 - a plugin may raise anything, and nothing has been changed yet
+            said = f"the strategy cannot begin with it: {type(problem).__name__}: {problem}"
+            out.note("config.refused", level="warning", problem=said)
+            return
+        if type(state) is not type(self._state):
+            self._state = state
+        out.notes.append(Note("config.reloaded", "info", None, None, {**what.changes}))
+        self._caused = True
+        self._tick_at = min(self._tick_at, now + self.settings.tick.every)
+        if self.markets:
+            limits = self.settings.limits
+            self.account.guard.reconfigure(limits, now)
+            differ = {name for name in STANDING_LIMITS if getattr(before.limits, name) != getattr(limits, name)}
+            self._changed_limits |= differ
+
+    def _reload_refused(self, what: events.ReloadRefused, _now: int, out: Effects) -> None:
+        out.notes += [Note("config.refused", "warning", None, None, {**facts}) for facts in what.problems]
 
     def _take_restored(self, what: events.Restored, _now: int, out: Effects) -> None:
         self._restored = what
@@ -427,6 +476,8 @@ class Engine:
         """A quote against a book that may be frozen is a gift to whoever sees the real one; and what may only reduce
         leaves no order in the book that would do more."""
         orders = self.account.orders
+        if self._changed_limits:
+            self._make_room(now)
         restraint = self.account.guard.restraint(now)
         if restraint is not None:
             self._hold_back(restraint, now, out)
@@ -434,6 +485,14 @@ class Engine:
         stale = [symbol for symbol in self.feeds.by_symbol if now > self._fresh_until(symbol)]
         for order in [order for order in orders.live() if order.market in stale] if stale else ():
             orders.want_gone(order, "book too old", now)
+
+    def _make_room(self, now: int) -> None:
+        """A limit that a reload made stricter binds what rests as well, and what was on its way as soon as it rests."""
+        orders = self.account.orders
+        for order in without_room(self._changed_limits, self.settings.limits, self._situation(now)):
+            orders.want_gone(order, "no room under the new limits", now)
+        if not any(order.state in _ON_ITS_WAY for order in orders.live()):
+            self._changed_limits.clear()
 
     def _hold_back(self, restraint: Restraint, now: int, out: Effects) -> None:
         if not self._restrained:

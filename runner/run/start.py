@@ -54,8 +54,9 @@ from runner.run.inward import Inward
 from runner.run.keys import budget, find_key, missing_key
 from runner.run.live import Consumer
 from runner.run.machine import Machine
+from runner.run.reload import Reloading, Reread
 from runner.run.sandbox import embedded
-from runner.run.terminal import View, listen, show
+from runner.run.terminal import View, has_terminal, listen, show
 from runner.run.venue import Knowledge, Unreachable, keep_clock, learn, nonce_window_enforced, nothing_real
 
 INBOX_ITEMS = 1024
@@ -72,6 +73,8 @@ class Options(Struct, frozen=True, kw_only=True):
     settle: bool = False
     """Nothing is placed: look-ups and cancels only, until nothing of ours is unproven."""
     view: View = "none"
+    reread: Reread | None = None
+    """Reads the strategy file again, for SIGHUP; without it that signal keeps its meaning, to end the process."""
     ask: Callable[[str], str] | None = None
     """Asks a person for the passphrase of a stored key; None where there is nobody to ask."""
 
@@ -132,7 +135,10 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], 
         ]
         if options.settle:
             begin.append(StopRequested("settle"))
-        parts = _Parts(site, rest, known, settings, journal, bucket, engine, audit, clock, machine)
+        reloading = None
+        if options.reread is not None:
+            reloading = Reloading(spec, options.reread, lambda found: _settings(found, options, site))
+        parts = _Parts(site, rest, known, settings, journal, bucket, engine, audit, clock, machine, reloading)
         return await _trade(parts, begin, spec.run_for, options.view)
 
 
@@ -147,6 +153,7 @@ class _Parts(Struct, frozen=True):
     audit: Audit
     clock: Clock
     machine: Machine
+    reloading: Reloading | None
 
 
 async def _trade(parts: _Parts, begin: list[What], run_for: int | None, view: View) -> Ended:
@@ -166,7 +173,7 @@ async def _trade(parts: _Parts, begin: list[What], run_for: int | None, view: Vi
         _start_streams(tasks, parts, inward, outboxes, sender)
         tasks.start_soon(keep_clock, parts.rest, clock, parts.bucket, doubts, sender)
         if parts.machine.signals:
-            tasks.start_soon(_signals, sender, clock)
+            tasks.start_soon(_signals, sender, clock, parts.reloading)
         tasks.start_soon(_begin_in_time, engine, sender, clock)
         if run_for is not None:
             tasks.start_soon(_stop_after, run_for, sender, clock)
@@ -232,14 +239,26 @@ def _start_streams(
 # Ends ------------------------------------------------------------------------------------------------------
 
 
-async def _signals(sender: MemoryObjectSendStream[Item], clock: Clock) -> None:
-    """The first SIGINT or SIGTERM stops the run in order, a second one at once."""
+async def _signals(sender: MemoryObjectSendStream[Item], clock: Clock, reloading: Reloading | None) -> None:
+    """The first SIGINT or SIGTERM stops the run in order, a second one at once. SIGHUP reads the strategy file again,
+    unless it is a terminal's farewell: then nobody watches any more, and the run stops in order too.
+    """
     if threading.current_thread() is not threading.main_thread():
         return  # signals are the main thread's; who runs us elsewhere has other means
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if reloading is not None and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants it ignored
+        numbers.append(signal.SIGHUP)
+    had_terminal = has_terminal()
+    with anyio.open_signal_receiver(*numbers) as signals:
         stopping = False
         async for number in signals:
+            hung_up = number == signal.SIGHUP and had_terminal and not has_terminal()
+            if reloading is not None and number == signal.SIGHUP and not hung_up:
+                await sender.send(Observed(reloading.again(), clock.now()))
+                continue
             if stopping:
+                if hung_up:
+                    continue  # both the system and the shell say so
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
             stopping = True
