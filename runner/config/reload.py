@@ -17,6 +17,7 @@ from runner.config.shape import File
 from runner.config.spec import RunSpec
 from runner.config.tree import as_text
 from runner.model import parameters
+from runner.model.units import Amount
 
 
 class Change(Struct, frozen=True):
@@ -73,9 +74,12 @@ def _compared(old: Struct, new: Struct, path: Path) -> Iterator[Change]:
 
 
 def _change(path: Path, live: bool, was: Any, now: Any) -> Iterator[Change]:
-    old, new = _written(was), _written(now)
-    if old != new:
-        yield Change(path, live, old, new)
+    if isinstance(was, Amount) and isinstance(now, Amount) and not (was.currency and now.currency):
+        same = was.exact == now.exact  # a map's key, or the kind of the parameter, says of what
+    else:
+        same = _written(was) == _written(now)
+    if not same:
+        yield Change(path, live, _written(was), _written(now))
 
 
 def _written(value: Any) -> str:

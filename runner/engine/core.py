@@ -90,7 +90,9 @@ class Engine:
         self._free = 0
         self._refill_at = 0
         self._offset = 0
-        self._changed_limits: set[str] = set()  # by a reload, and orders of before it may still be on their way
+        self._new_limits = frozenset(STANDING_LIMITS)  # that what already exists has not been held to
+        self._limits_since = 0
+        self._awaited: frozenset[str] | None = None  # orders on their way when that was last looked at
         self._restrained = False  # only orders that reduce a position pass
         self._said: dict[str, str] = {}  # slot -> last refusal noted: a standing one is said once
         self._handlers: dict[type, Callable[..., None]] = {
@@ -169,7 +171,7 @@ class Engine:
 
     def _configured(self, what: events.Configured, now: int, _out: Effects) -> None:
         self._state = self._use(what.settings)
-        self._tick_at = self._began = now
+        self._tick_at = self._began = self._limits_since = now
 
     def _use(self, settings: Settings) -> State:
         """Go by these settings from here on; returns the state that a strategy begins with under them."""
@@ -203,8 +205,10 @@ class Engine:
         if self.markets:
             limits = self.settings.limits
             self.account.guard.reconfigure(limits, now)
-            differ = {name for name in STANDING_LIMITS if getattr(before.limits, name) != getattr(limits, name)}
-            self._changed_limits |= differ
+            self._new_limits |= {
+                name for name in STANDING_LIMITS if getattr(before.limits, name) != getattr(limits, name)
+            }
+            self._limits_since, self._awaited = now, None
 
     def _reload_refused(self, what: events.ReloadRefused, _now: int, out: Effects) -> None:
         out.notes += [Note("config.refused", "warning", None, None, {**facts}) for facts in what.problems]
@@ -476,7 +480,7 @@ class Engine:
         """A quote against a book that may be frozen is a gift to whoever sees the real one; and what may only reduce
         leaves no order in the book that would do more."""
         orders = self.account.orders
-        if self._changed_limits:
+        if self._new_limits and self._ready(now):
             self._make_room(now)
         restraint = self.account.guard.restraint(now)
         if restraint is not None:
@@ -487,12 +491,18 @@ class Engine:
             orders.want_gone(order, "book too old", now)
 
     def _make_room(self, now: int) -> None:
-        """A limit that a reload made stricter binds what rests as well, and what was on its way as soon as it rests."""
+        """A limit that is new here binds what the run found, or what rests since before a reload, as well; and what was
+        on its way by then, as soon as it rests."""
         orders = self.account.orders
-        for order in without_room(self._changed_limits, self.settings.limits, self._situation(now)):
-            orders.want_gone(order, "no room under the new limits", now)
-        if not any(order.state in _ON_ITS_WAY for order in orders.live()):
-            self._changed_limits.clear()
+        before = [order for order in orders.live() if order.created <= self._limits_since]
+        on_their_way = frozenset(order.client_id for order in before if order.state in _ON_ITS_WAY)
+        if on_their_way == self._awaited:
+            return
+        for order in without_room(self._new_limits, self.settings.limits, self._situation(now)):
+            orders.want_gone(order, "no room under the limits", now)
+        self._awaited = on_their_way
+        if not on_their_way:
+            self._new_limits = frozenset()
 
     def _hold_back(self, restraint: Restraint, now: int, out: Effects) -> None:
         if not self._restrained:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from runner.model.command import Change, FillBooked, OrderChanged
 from runner.model.ids import parse_client_id
@@ -45,6 +45,8 @@ LAWS = {
     "replay": "The engine's log replays to the same outputs.",
     "ends": "A stop ends, with a code of the table, and nothing fails inside.",
 }
+
+_OPEN_ORDERS = "open orders"
 
 ORDERLY = (0, 6)
 """Exit codes that promise that nothing is left: a clean end, and one by a latch."""
@@ -104,6 +106,8 @@ class Laws:
         self._finished_at: int | None = None
         self._rivals_since: int | None = None
         self._senders: dict[str, set[str]] = {}  # who sent a name, while there were two
+        self._eased: dict[str, Decimal | None] = {}  # what bound until a stricter limit was reached, None: nothing
+        self._limits_since = 0
 
     # Being told -------------------------------------------------------------------------------------------
 
@@ -187,6 +191,17 @@ class Laws:
         self.inside(name, now)
         self._limits(now)
         self._parent(name, now)
+
+    def reconfigured(self, limits: Limits, now: int) -> None:
+        """The file has other limits now. What a stricter one has no room for cannot vanish at once, and what is on its
+        way may still come: until it is kept for the first time after that, the old one binds."""
+        before, after = (_bounds(each) for each in (self._account.limits, limits))
+        for name, bound in after.items():
+            old = self._eased.get(name, before.get(name))
+            if old is None or old > bound:
+                self._eased[name] = old
+        self._limits_since = now
+        self._account = structs.replace(self._account, limits=limits)
 
     def clock_jumped(self) -> None:
         """The venue's clock is the measure of absence: where it lies, orders that are on their way are excused."""
@@ -368,21 +383,34 @@ class Laws:
                 self._broken("one_per_slot", now, name, f"one live order in slot {slot}", f"also {order_id} ({other})")
 
     def _limits(self, now: int) -> None:
-        limits = self._account.limits
         live = [self._rows[name][id_] for id_, name in self._live.items() if self._counts(name, now)]
-        if limits.max_open_orders is not None and len(live) > limits.max_open_orders:
-            self._broken("limits", now, None, f"at most {limits.max_open_orders} open orders", f"{len(live)}")
+        bounds = _bounds(self._account.limits)
+        if _OPEN_ORDERS in bounds:
+            self._within(_OPEN_ORDERS, Decimal(len(live)), bounds, now)
         if not all(self._counts(name, now) for name in self._rows):
             return  # an extra order was filled, or may be: the position is not by our doing alone
-        for currency, limit in limits.max_position.items():
+        for currency in self._account.limits.max_position:
             position = MONEY.add(self._account.initial_position.get(currency, ZERO), self._received.get(currency, ZERO))
+            reaches = []
             for side in Side:
                 reach = position
                 for row in live:
                     if row.side is side and row.market.base == currency:
                         reach = MONEY.add(reach, side.sign * row.market.quantity(row.left))
-                if side.sign * reach > limit:
-                    self._broken("limits", now, None, f"{currency} position within {limit}", f"may come to {reach}")
+                reaches.append(side.sign * reach)
+            self._within(currency, max(reaches), bounds, now)
+
+    def _within(self, name: str, reach: Decimal, bounds: Mapping[str, Decimal], now: int) -> None:
+        """What a currency's position, or the number of open orders, may come to."""
+        bound: Decimal | None = bounds[name]
+        if name in self._eased:
+            on_its_way = now <= self._limits_since + NONCE_WINDOW + self._account.settle + JUST_NOW
+            if on_its_way or reach > bounds[name]:
+                bound = self._eased[name]
+            else:
+                del self._eased[name]
+        if bound is not None and reach > bound:
+            self._broken("limits", now, None, f"{name} within {bound}", f"may come to {reach}")
 
     def _parent(self, name: str, now: int) -> None:
         if name not in self._parents or not self._counts(name, now):
@@ -400,6 +428,12 @@ class Laws:
         assert law in LAWS, law
         if not any(v.law == law and v.order == name for v in self.violations):  # said once
             self.violations.append(Violation(law, now, name, expected, found))
+
+
+def _bounds(limits: Limits) -> dict[str, Decimal]:
+    """The limits that are held against the exchange: on positions by currency, and on open orders."""
+    orders = {} if limits.max_open_orders is None else {_OPEN_ORDERS: Decimal(limits.max_open_orders)}
+    return {**limits.max_position, **orders}
 
 
 def _epoch(name: str) -> int:

@@ -11,6 +11,7 @@ from runner.engine.strategy import Strategy
 from runner.model.event import StopRequested
 from runner.model.settings import SECOND, Settings
 from runner.run.chaos.ending import conclude, digest
+from runner.run.chaos.variants import varied
 from runner.run.chaos.world import START, Faults, World
 from runner.simulation.crowd import Temper
 from runner.simulation.dice import Dice, seed_state
@@ -189,6 +190,9 @@ class _Play:
     def _restart(self, _value: str) -> None:
         self.world.deliver(StopRequested("signal"))
 
+    def _reload(self, value: str) -> None:
+        self.world.reload(*varied(self._plan.settings, self._plan.strategy, value))
+
     # The end ----------------------------------------------------------------------------------------------
 
     def _calm(self) -> None:
@@ -249,6 +253,7 @@ _ACTS: dict[str, Callable[[_Play, str], None]] = {
     "second_host": _Play._second_host,
     "skew": _Play._skew,
     "restart": _Play._restart,
+    "reload": _Play._reload,
 }
 
 
