@@ -9,7 +9,7 @@ from typing import Annotated
 
 from msgspec import Struct
 
-from runner.engine.strategy import Decision, Field, State, Strategy
+from runner.engine.strategy import Decision, Demand, Field, State, Strategy
 from runner.engine.view import OwnOrder, View
 from runner.model.market import Market
 from runner.model.order import Quote, Side
@@ -65,6 +65,22 @@ class PureMarketMaking(Strategy, frozen=True, kw_only=True):
 
     def slots(self) -> Sequence[str]:
         return [f"{side}-{level}" for side in ("bid", "ask") for level in range(1, self.order_levels + 1)]
+
+    def demands(self) -> Sequence[Demand]:
+        beyond = (self.order_levels - 1) * self.order_level_spread
+        ladder = ("order_amount", "order_levels")
+        highest = {Side.BUY: 1 - self.bid_spread, Side.SELL: 1 + self.ask_spread + beyond}
+        return [
+            Demand(
+                side=side,
+                orders=self.order_levels,
+                quantity=self.order_amount,
+                price_max=highest[side],
+                every=self.order_refresh_time,
+                parameters=ladder,
+            )
+            for side in Side
+        ]
 
     def initial_state(self) -> Memory:
         return Memory()

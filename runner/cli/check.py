@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import msgspec
 
 from runner.cli.exits import Exit, fail
+from runner.config.bounds import bound, words
 from runner.config.problems import Problem, Source, problem
 from runner.config.read import read
 from runner.config.spec import Deployment, RunSpec
@@ -33,7 +35,9 @@ def command(files: tuple[str, ...], overlays: tuple[str, ...], sets: tuple[str, 
     found = [checked(file, content(file), sets, overlays) for file in files]
     problems = [problem for result in found if not isinstance(result, RunSpec) for problem in result]
     if as_json:
-        click.echo(json.dumps({"ok": not problems, "problems": [problem.facts() for problem in problems]}))
+        bounds = {spec.file: msgspec.to_builtins(bound(spec)) for spec in found if isinstance(spec, RunSpec)}
+        facts = {"ok": not problems, "problems": [problem.facts() for problem in problems], "bounds": bounds}
+        click.echo(json.dumps(facts))
     else:
         for result in found:
             click.echo(_ok(result) if isinstance(result, RunSpec) else "\n".join(map(str, result)))
@@ -99,10 +103,13 @@ def _named(file: str) -> str:
 
 
 def _ok(spec: RunSpec) -> str:
-    """What the file asks for, and what could not be checked."""
+    """What the file asks for, the most of it at once, and what could not be checked."""
     venue = spec.connector.venue
     where = venue.rest_url if isinstance(venue, Deployment) else type(venue).__name__.lower()
     line = f"{spec.file}: ok, {spec.settings.strategy} on {', '.join(spec.settings.markets)} at {where}"
     if known_markets(venue) is None:
         line += f"\n  the markets of {where} are not known here: whether it has these is checked when the run starts"
-    return line
+    most = bound(spec)
+    if most is None:
+        return f"{line}\n  {spec.settings.strategy} does not say what it may order at once: limits judge order by order"
+    return f"{line}\n  at most at once: {words(most)}"

@@ -6,8 +6,9 @@ Lines and columns count from 1, columns in characters. `code` is stable and `nou
     key.unknown key.missing key.duplicate key.secret
     value.empty value.type value.unknown value.range value.text value.conflict
     unit.wrong unit.currency   market.unknown market.duplicate
-    strategy.unknown strategy.import strategy.type strategy.params strategy.slots
+    strategy.unknown strategy.import strategy.type strategy.params strategy.slots strategy.demands
     override.syntax   file.unreadable   reload.fixed
+    bound.orders bound.amount bound.position bound.rate bound.worth
 """
 
 from __future__ import annotations

@@ -8,10 +8,12 @@ and look-ups share what is left of the request budget. Source: design sections 2
 
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
+from runner.engine import worth
 from runner.engine.account import Account
 from runner.engine.effects import Effects
 from runner.engine.feeds import Feed, Feeds
@@ -32,19 +34,20 @@ from runner.engine.risk import (
     Waiting,
     without_room,
 )
-from runner.engine.stop import EXIT_ERROR, EXIT_RISK, EXIT_UNPROVEN, Stop
+from runner.engine.stop import EXIT_CONFIG, EXIT_ERROR, EXIT_RISK, EXIT_UNPROVEN, Stop
 from runner.engine.strategy import Decision, State, Strategy
 from runner.engine.view import View
 from runner.model import event as events
 from runner.model.command import Decided, Note, Output, StateChanged
 from runner.model.event import Event
 from runner.model.market import Market
-from runner.model.money import ZERO
+from runner.model.money import MONEY, ZERO
 from runner.model.order import OrderState
 from runner.model.settings import MILLISECOND, SECOND, OnBreach, Settings
 
 Phase = Literal["starting", "trading", "stopping", "stopped"]
 
+_HALF = Decimal("0.5")
 CLOCK_OFFSET_MAX = 4 * SECOND  # the venue's nonce window is 5 s either way
 ONCE_WITHIN = 30 * SECOND
 RETRY_BLOCKED = 50 * MILLISECOND
@@ -351,6 +354,8 @@ class Engine:
 
     def _tick(self, number: int, now: int, out: Effects) -> None:
         if self.phase == "starting":
+            if not self._room_for_all(now, out):
+                return
             self.phase = "trading"
             out.note("run.trading", market=self.settings.markets[0])
         try:
@@ -369,6 +374,16 @@ class Engine:
         if self.settings.once:
             self._once_by = now + ONCE_WITHIN
         self._reconcile(number, now, out)
+
+    def _room_for_all(self, now: int, out: Effects) -> bool:
+        """Before the first order: whether the limits on worth have room for all that the strategy may want at once."""
+        mids = {symbol: mid for symbol, feed in self.feeds.by_symbol.items() if (mid := _mid(feed)) is not None}
+        settings = self.settings
+        demands = self.strategy.demands() or ()
+        lack = worth.without_room(demands, settings.limits, self.markets, mids, settings.markets[0])
+        if lack is not None:
+            self._begin_stop("error", EXIT_CONFIG, f"{lack.key}: {lack.why}", now, out)
+        return lack is None
 
     def _ask_strategy(self, now: int) -> Decision:
         """One pure call; nothing of it is kept unless all of it is sound."""
@@ -553,6 +568,11 @@ class Engine:
             return at
         # It is due and could not be done, for want of a request.
         return max(now + RETRY_BLOCKED, self._refill_at)
+
+
+def _mid(feed: Feed) -> Decimal | None:
+    bid, ask = feed.book.best_bid(), feed.book.best_ask()
+    return None if bid is None or ask is None else MONEY.multiply(feed.market.price(bid[0] + ask[0]), _HALF)
 
 
 def _where(problem: Exception, strategy_type: type[Strategy]) -> str:

@@ -13,7 +13,7 @@ from runner.model.command import Finish
 from runner.model.order import OrderState
 from runner.model.settings import SECOND
 
-EXIT_CLEAN, EXIT_ERROR, EXIT_RISK, EXIT_UNPROVEN = 0, 1, 6, 7
+EXIT_CLEAN, EXIT_ERROR, EXIT_CONFIG, EXIT_RISK, EXIT_UNPROVEN = 0, 1, 3, 6, 7
 
 STOP_WITHIN = 20 * SECOND
 STOP_PER_CANCEL = SECOND

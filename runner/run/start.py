@@ -21,7 +21,8 @@ from msgspec import Struct, structs
 from runner import __version__
 from runner.altmarkets.signing import signed_headers
 from runner.altmarkets.stream import PRIVATE_PATH, PUBLIC_PATH
-from runner.config.problems import nearest
+from runner.config.problems import nearest, problem
+from runner.config.sense import place
 from runner.config.spec import Altmarkets, Deployment, RunSpec
 from runner.edge.budget import Bucket
 from runner.edge.clock import Clock
@@ -139,7 +140,8 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], 
         if options.reread is not None:
             reloading = Reloading(spec, options.reread, lambda found: _settings(found, options, site))
         parts = _Parts(site, rest, known, settings, journal, bucket, engine, audit, clock, machine, reloading)
-        return await _trade(parts, begin, spec.run_for, options.view)
+        ended = await _trade(parts, begin, spec.run_for, options.view)
+        return structs.replace(ended, reason=_placed(ended.reason, spec)) if ended.exit_code == EXIT_CONFIG else ended
 
 
 class _Parts(Struct, frozen=True):
@@ -234,6 +236,13 @@ def _start_streams(
 
     tasks.start_soon(private)
     tasks.start_soon(public)
+
+
+def _placed(reason: str, spec: RunSpec) -> str:
+    """What the engine finds wrong with the file, with the place of the key that it begins with."""
+    key, _, what = reason.partition(": ")
+    path = tuple(key.split("."))
+    return str(problem(place(spec.root, path), path, "bound.worth", what, "raise the limit, or want less"))
 
 
 # Ends ------------------------------------------------------------------------------------------------------

@@ -196,10 +196,8 @@ class Laws:
         """The file has other limits now. What a stricter one has no room for cannot vanish at once, and what is on its
         way may still come: until it is kept for the first time after that, the old one binds."""
         before, after = (_bounds(each) for each in (self._account.limits, limits))
-        for name, bound in after.items():
-            old = self._eased.get(name, before.get(name))
-            if old is None or old > bound:
-                self._eased[name] = old
+        bound_by = {name: self._eased.get(name, before.get(name)) for name in after}
+        self._eased = {name: old for name, old in bound_by.items() if old is None or old > after[name]}
         self._limits_since = now
         self._account = structs.replace(self._account, limits=limits)
 

@@ -13,11 +13,16 @@ from typing import Any, Literal, NamedTuple
 
 from hypothesis import strategies as st
 
+from runner.config.read import read
 from runner.config.shape import File
+from runner.config.spec import RunSpec
+from runner.engine.worth import without_room
 from runner.model import parameters
 from runner.model.money import plain
 from runner.model.parameters import Parameter
 from runner.model.units import Amount, Duration, Rate, Ratio
+from runner.run.markets import known_markets
+from runner.simulation.markets import SANDBOX_LISTINGS
 from strategies.pure_market_making import PureMarketMaking
 
 MARKETS = ("ROGER-BTC", "LTC-BTC", "DOGE-USDT", "BTC-USDT")
@@ -60,7 +65,27 @@ def lines(draw: st.DrawFn) -> list[Line]:
     """A file that is right, as lines."""
     symbols = draw(st.lists(st.sampled_from(MARKETS), min_size=1, max_size=3, unique=True))
     drawn = list(_section(draw, File, 0, symbols, ()))
-    return _without(drawn, _contradicting(drawn))
+    return _with_room(_without(drawn, _contradicting(drawn)))
+
+
+def _with_room(drawn: list[Line]) -> list[Line]:
+    """Without the limits that have no room for all that the strategy may want at once, also at twice the sandbox's
+    prices: no run of a file that is right is refused when it sees the first of them."""
+    found = read(_text(drawn), file="drawn.yml", markets=known_markets)
+    if isinstance(found, RunSpec):
+        lack = without_room(found.demands or (), found.settings.limits, _MARKETS, _HIGH, found.settings.markets[0])
+        keys = set() if lack is None else {lack.key.split(".")[1]}
+    else:
+        keys = {problem.path.split(".")[1] for problem in found if problem.code.startswith("bound.")}
+    return _with_room(_without(drawn, keys)) if keys else drawn
+
+
+_MARKETS = {listing.market.symbol: listing.market for listing in SANDBOX_LISTINGS}
+_HIGH = {listing.market.symbol: 2 * listing.price for listing in SANDBOX_LISTINGS}
+
+
+def _text(drawn: list[Line]) -> str:
+    return "".join(f"{line.text}\n" for line in drawn)
 
 
 def _contradicting(drawn: list[Line]) -> set[str]:
@@ -93,7 +118,7 @@ def _emptied(line: Line, after: Line | None) -> bool:
     return not line.value and (after is None or after.depth <= line.depth)
 
 
-files = lines().map(lambda drawn: "".join(f"{line.text}\n" for line in drawn))
+files = lines().map(_text)
 """Texts that `check` has to accept."""
 
 

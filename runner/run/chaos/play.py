@@ -30,8 +30,9 @@ STORY_SHOWN = 14
 TEMPER = Temper(rate=1.5, orders=25, takers=0.2)
 """Fewer people than in the sandbox, who trade more often: the hours are for the life of orders."""
 
-_HONEST = {0, 6, 7, 8}
-"""How a run may end here: clean, by a latch, with something unproven, or because of another instance."""
+_HONEST = {0, 3, 6, 7, 8}
+"""How a run may end here: clean, because what it wants would be worth too much, by a latch, with something unproven, or
+because of another instance."""
 
 
 class Plan(Struct, frozen=True):
