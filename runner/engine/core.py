@@ -94,8 +94,7 @@ class Engine:
         self._refill_at = 0
         self._offset = 0
         self._new_limits = frozenset(STANDING_LIMITS)  # that what already exists has not been held to
-        self._limits_since = 0
-        self._awaited: frozenset[str] | None = None  # orders on their way when that was last looked at
+        self._awaited: frozenset[str] | None = None  # orders that were on their way then, and still are
         self._restrained = False  # only orders that reduce a position pass
         self._said: dict[str, str] = {}  # slot -> last refusal noted: a standing one is said once
         self._handlers: dict[type, Callable[..., None]] = {
@@ -174,7 +173,7 @@ class Engine:
 
     def _configured(self, what: events.Configured, now: int, _out: Effects) -> None:
         self._state = self._use(what.settings)
-        self._tick_at = self._began = self._limits_since = now
+        self._tick_at = self._began = now
 
     def _use(self, settings: Settings) -> State:
         """Go by these settings from here on; returns the state that a strategy begins with under them."""
@@ -211,7 +210,7 @@ class Engine:
             self._new_limits |= {
                 name for name in STANDING_LIMITS if getattr(before.limits, name) != getattr(limits, name)
             }
-            self._limits_since, self._awaited = now, None
+            self._awaited = None
 
     def _reload_refused(self, what: events.ReloadRefused, _now: int, out: Effects) -> None:
         out.notes += [Note("config.refused", "warning", None, None, {**facts}) for facts in what.problems]
@@ -509,14 +508,14 @@ class Engine:
         """A limit that is new here binds what the run found, or what rests since before a reload, as well; and what was
         on its way by then, as soon as it rests."""
         orders = self.account.orders
-        before = [order for order in orders.live() if order.created <= self._limits_since]
-        on_their_way = frozenset(order.client_id for order in before if order.state in _ON_ITS_WAY)
-        if on_their_way == self._awaited:
+        on_their_way = frozenset(order.client_id for order in orders.live() if order.state in _ON_ITS_WAY)
+        awaited = on_their_way if self._awaited is None else on_their_way & self._awaited
+        if awaited == self._awaited:
             return
         for order in without_room(self._new_limits, self.settings.limits, self._situation(now)):
             orders.want_gone(order, "no room under the limits", now)
-        self._awaited = on_their_way
-        if not on_their_way:
+        self._awaited = awaited
+        if not awaited:
             self._new_limits = frozenset()
 
     def _hold_back(self, restraint: Restraint, now: int, out: Effects) -> None:

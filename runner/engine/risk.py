@@ -143,8 +143,11 @@ class Gate:
         assert order.ticks is not None
         market, lots = self._at.markets[order.market], order.unbooked_lots
         target = Target(order.slot, order.market, order.side, order.ticks, lots, repeat=True, parent=None)
-        if any(check(self, target, market, order.ticks) for check in _STANDING):
-            return False
+        for check in _STANDING:
+            refusal = check(self, target, market, order.ticks)
+            # What cannot be evaluated lets no new risk pass; that is no reason to give up a place in the queue.
+            if refusal is not None and refusal[1].get("worst", "") is not None:
+                return False
         self._count(order.market, order.side, order.ticks, lots, None)
         return True
 
