@@ -360,10 +360,7 @@ class Engine:
         try:
             decision = self._ask_strategy(now)
         except Exception as problem:  # noqa: BLE001 - whatever a plugin raises ends in one place: no new orders
-            where = _where(problem, type(self.strategy))
-            out.note("strategy.failed", level="error", where=where, problem=f"{type(problem).__name__}: {problem}")
-            reason = f"strategy failed at {where}: {type(problem).__name__}: {problem}"
-            self._begin_stop("error", EXIT_ERROR, reason, now, out)
+            self._strategy_failed(problem, now, out)
             return
         self.ticks += 1
         self.reason = decision.reason
@@ -374,12 +371,22 @@ class Engine:
             self._once_by = now + ONCE_WITHIN
         self._reconcile(number, now, out)
 
+    def _strategy_failed(self, problem: Exception, now: int, out: Effects) -> None:
+        where = _where(problem, type(self.strategy))
+        out.note("strategy.failed", level="error", where=where, problem=f"{type(problem).__name__}: {problem}")
+        reason = f"strategy failed at {where}: {type(problem).__name__}: {problem}"
+        self._begin_stop("error", EXIT_ERROR, reason, now, out)
+
     def _room_for_all(self, now: int, out: Effects) -> bool:
         """Before the first order: whether the limits on worth have room for all that the strategy may want at once."""
         mids = {symbol: mid for symbol, feed in self.feeds.by_symbol.items() if (mid := _mid(feed)) is not None}
         settings = self.settings
-        demands = self.strategy.demands() or ()
-        lack = worth.without_room(demands, settings.limits, self.markets, mids, settings.markets[0])
+        try:
+            demands = self.strategy.demands() or ()
+            lack = worth.without_room(demands, settings.limits, self.markets, mids, settings.markets[0])
+        except Exception as problem:  # noqa: BLE001 - as above
+            self._strategy_failed(problem, now, out)
+            return False
         if lack is not None:
             self._begin_stop("error", EXIT_CONFIG, f"{lack.key}: {lack.why}", now, out)
         return lack is None

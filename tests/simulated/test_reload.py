@@ -9,6 +9,7 @@ from climates import MAKER, Churn, plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from test_latches import losing
 
 from runner.engine.strategy import Decision, State, Strategy
 from runner.engine.view import View
@@ -99,6 +100,37 @@ def test_memory_limits_and_losses_go_on() -> None:
     assert world.engine._state == state
     assert (guard.pace.rejects, guard.limits.max_consecutive_rejects) == (3, 4)
     assert guard.latches.limits is guard.losses.limits is world.settings.limits
+
+
+@pytest.mark.parametrize("most", [{}, {"BTC": Decimal(1)}])
+def test_a_limit_that_is_lifted_holds_nothing_back_any_more(most: dict[str, Decimal]) -> None:
+    """`on_breach: reject` refuses for as long as a loss is too large, and no longer."""
+    world = losing("reject")
+    world.run_for(120)
+    assert said(world, "limit.passed")
+    at = len(world.outputs)
+    world.run_for(20)
+    assert not [place for place in commands(world, Place, at) if place.side is Side.BUY]
+    equity = dict(world.engine.account.guard.losses.kept)
+    reload(world, limits={"max_drawdown": most})
+    at = len(world.outputs)
+    world.run_for(20)
+    assert [place for place in commands(world, Place, at) if place.side is Side.BUY]
+    assert world.engine.account.guard.losses.kept.keys() == equity.keys()
+
+
+def test_a_loss_has_to_last_under_the_new_limit_too() -> None:
+    world = losing("halt_and_cancel")
+    persists = world.settings.limits.loss_persists
+    while not world.engine.account.guard.losses._lost_since:
+        world.run_for(0.2)
+    world.run_for(persists / SECOND / 2)
+    since = world.now
+    reload(world, limits={"max_drawdown": {"BTC": Decimal("0.00004")}})
+    world.run_for(60)
+    (latch,) = said(world, "latch.set")
+    when = next(event.time for event, output in zip(world.log, world.outputs, strict=True) if latch in output.notes)
+    assert when >= since + persists
 
 
 def test_a_file_that_says_the_same_changes_nothing() -> None:
