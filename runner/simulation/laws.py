@@ -7,7 +7,7 @@ copy), the order is excused by name, and counted. Source: orders.md, Laws.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from decimal import Decimal
 
 from msgspec import Struct, structs
@@ -45,8 +45,6 @@ LAWS = {
     "replay": "The engine's log replays to the same outputs.",
     "ends": "A stop ends, with a code of the table, and nothing fails inside.",
 }
-
-_OPEN_ORDERS = "open orders"
 
 ORDERLY = (0, 6)
 """Exit codes that promise that nothing is left: a clean end, and one by a latch."""
@@ -106,7 +104,7 @@ class Laws:
         self._finished_at: int | None = None
         self._rivals_since: int | None = None
         self._senders: dict[str, set[str]] = {}  # who sent a name, while there were two
-        self._eased: dict[str, Decimal | None] = {}  # what bound until a stricter limit was reached, None: nothing
+        self._eased: Limits | None = None  # what binds until the limits of a reload are kept for the first time
         self._limits_since = 0
 
     # Being told -------------------------------------------------------------------------------------------
@@ -195,9 +193,7 @@ class Laws:
     def reconfigured(self, limits: Limits, now: int) -> None:
         """The file has other limits now. What a stricter one has no room for cannot vanish at once, and what is on its
         way may still come: until it is kept for the first time after that, the old one binds."""
-        before, after = (_bounds(each) for each in (self._account.limits, limits))
-        bound_by = {name: self._eased.get(name, before.get(name)) for name in after}
-        self._eased = {name: old for name, old in bound_by.items() if old is None or old > after[name]}
+        self._eased = looser(self._eased or self._account.limits, limits)
         self._limits_since = now
         self._account = structs.replace(self._account, limits=limits)
 
@@ -382,33 +378,30 @@ class Laws:
 
     def _limits(self, now: int) -> None:
         live = [self._rows[name][id_] for id_, name in self._live.items() if self._counts(name, now)]
-        bounds = _bounds(self._account.limits)
-        if _OPEN_ORDERS in bounds:
-            self._within(_OPEN_ORDERS, Decimal(len(live)), bounds, now)
-        if not all(self._counts(name, now) for name in self._rows):
-            return  # an extra order was filled, or may be: the position is not by our doing alone
-        for currency in self._account.limits.max_position:
+        # Where an extra order was filled, or may be, the position is not by our doing alone.
+        by_us = all(self._counts(name, now) for name in self._rows)
+        passed = list(self._passed(self._account.limits, live, by_us))
+        if self._eased is not None:
+            if passed or now <= self._limits_since + NONCE_WINDOW + self._account.settle + JUST_NOW:
+                passed = list(self._passed(self._eased, live, by_us))
+            else:
+                self._eased = None
+        for expected, found in passed:
+            self._broken("limits", now, None, expected, found)
+
+    def _passed(self, limits: Limits, live: Collection[Row], by_us: bool) -> Iterator[tuple[str, str]]:
+        """What is above these limits: what was expected, and what was found."""
+        if limits.max_open_orders is not None and len(live) > limits.max_open_orders:
+            yield f"at most {limits.max_open_orders} open orders", f"{len(live)}"
+        for currency, limit in limits.max_position.items() if by_us else ():
             position = MONEY.add(self._account.initial_position.get(currency, ZERO), self._received.get(currency, ZERO))
-            reaches = []
             for side in Side:
                 reach = position
                 for row in live:
                     if row.side is side and row.market.base == currency:
                         reach = MONEY.add(reach, side.sign * row.market.quantity(row.left))
-                reaches.append(side.sign * reach)
-            self._within(currency, max(reaches), bounds, now)
-
-    def _within(self, name: str, reach: Decimal, bounds: Mapping[str, Decimal], now: int) -> None:
-        """What a currency's position, or the number of open orders, may come to."""
-        bound: Decimal | None = bounds[name]
-        if name in self._eased:
-            on_its_way = now <= self._limits_since + NONCE_WINDOW + self._account.settle + JUST_NOW
-            if on_its_way or reach > bounds[name]:
-                bound = self._eased[name]
-            else:
-                del self._eased[name]
-        if bound is not None and reach > bound:
-            self._broken("limits", now, None, f"{name} within {bound}", f"may come to {reach}")
+                if side.sign * reach > limit:
+                    yield f"{currency} position within {limit}", f"may come to {reach}"
 
     def _parent(self, name: str, now: int) -> None:
         if name not in self._parents or not self._counts(name, now):
@@ -428,10 +421,19 @@ class Laws:
             self.violations.append(Violation(law, now, name, expected, found))
 
 
-def _bounds(limits: Limits) -> dict[str, Decimal]:
-    """The limits that are held against the exchange: on positions by currency, and on open orders."""
-    orders = {} if limits.max_open_orders is None else {_OPEN_ORDERS: Decimal(limits.max_open_orders)}
-    return {**limits.max_position, **orders}
+def looser(one: Limits, other: Limits) -> Limits:
+    """`other` with every limit on what may exist at once as loose as in either; where one has none, none binds."""
+    maps = ("max_order_amount", "max_order_notional", "max_position", "max_open_notional")
+    both = {name: (getattr(one, name), getattr(other, name)) for name in maps}
+    highest = {name: {each: max(a[each], b[each]) for each in a.keys() & b.keys()} for name, (a, b) in both.items()}
+    lowest: dict[str, Decimal] = {}
+    for currency in {*one.max_position, *one.min_position, *other.max_position, *other.min_position}:
+        a, b = one.least_position(currency), other.least_position(currency)
+        if a is not None and b is not None:
+            lowest[currency] = min(a, b)
+    counts = (one.max_open_orders, other.max_open_orders)
+    orders = None if None in counts else max(count for count in counts if count is not None)
+    return structs.replace(other, **highest, min_position=lowest, max_open_orders=orders)
 
 
 def _epoch(name: str) -> int:

@@ -21,6 +21,7 @@ from runner.run.chaos.ending import first_difference
 from runner.run.chaos.play import play
 from runner.run.chaos.variants import varied
 from runner.run.chaos.world import Faults, World
+from runner.simulation.laws import looser
 from strategies.pure_market_making import PureMarketMaking
 
 CALM = Faults(latency=(0.01, 0.01))
@@ -311,3 +312,32 @@ def test_variants_stay_within_the_bounds_of_their_parameters() -> None:
     first = replace(plan(0, 1).settings, params=MAKER)
     seen = {str(varied(first, PureMarketMaking, str(seed))[0]) for seed in range(60)}
     assert len(seen) > 50
+
+
+amounts = st.dictionaries(st.just("ROGER"), st.integers(-5, 5).map(Decimal))
+
+
+@given(amounts, amounts, amounts, amounts, st.none() | st.integers(0, 3), st.none() | st.integers(0, 3))
+def test_what_binds_while_limits_change_allows_what_either_allows(
+    high: dict[str, Decimal],
+    low: dict[str, Decimal],
+    high2: dict[str, Decimal],
+    low2: dict[str, Decimal],
+    orders: int | None,
+    orders2: int | None,
+) -> None:
+    old = Limits(max_position=high, min_position=low, max_open_orders=orders)
+    new = Limits(max_position=high2, min_position=low2, max_open_orders=orders2)
+    both = looser(old, new)
+
+    def allows(limits: Limits, position: int) -> bool:
+        least = limits.least_position("ROGER")
+        most = limits.max_position.get("ROGER")
+        return (most is None or position <= most) and (least is None or position >= least)
+
+    for position in range(-7, 8):
+        if allows(old, position) or allows(new, position):
+            assert allows(both, position)
+    for count in range(5):
+        may = [limits.max_open_orders is None or count <= limits.max_open_orders for limits in (old, new, both)]
+        assert may[2] == (may[0] or may[1])
