@@ -75,13 +75,13 @@ def demands(strategy: Strategy, markets: Sequence[str]) -> tuple[Demand, ...] | 
         what = f"{kind.__name__}.demands() raises {_raised(error, _file_of(kind))}"
         raise BadPlugin("strategy.demands", what, "correct the strategy") from error
     for each in listed or ():
-        if not isinstance(each, Demand) or not _sound(each, markets):
+        if not isinstance(each, Demand) or not _sound_demand(each, markets):
             fix = "return a list of runner.engine.strategy.Demand with finite numbers and markets of the file, or None"
             raise BadPlugin("strategy.demands", f"{kind.__name__}.demands() returns {shown(each)}", fix)
     return listed
 
 
-def _sound(demand: Demand, markets: Sequence[str]) -> bool:
+def _sound_demand(demand: Demand, markets: Sequence[str]) -> bool:
     """Whether a plugin, which nobody type-checks, put numbers where numbers belong."""
     numbers = (demand.quantity, 0 if demand.price_max is None else demand.price_max)
     return (
