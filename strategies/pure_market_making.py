@@ -9,7 +9,7 @@ from typing import Annotated
 
 from msgspec import Struct
 
-from runner.engine.strategy import Decision, Field, Refresh, State, Strategy, Trait, Traits
+from runner.engine.strategy import Decision, Demand, Field, Refresh, State, Strategy, Trait, Traits
 from runner.engine.view import View
 from runner.model.market import Market
 from runner.model.order import Quote, Side
@@ -42,7 +42,7 @@ class PureMarketMaking(Strategy, frozen=True, kw_only=True):
     bid_spread: Annotated[Ratio, Field("How far the first bid is below the mid price", min="0", max="50%", live=True)]
     ask_spread: Annotated[Ratio, Field("How far the first ask is above the mid price", min="0", max="50%", live=True)]
     order_amount: Annotated[BaseAmount, Field("Quantity of each order", min="0.00000001", live=True)]
-    order_levels: Annotated[int, Field("Orders on each side", min="1", max="20")] = 1
+    order_levels: Annotated[int, Field("Orders on each side", min="1", max="20", live=True)] = 1
     order_level_spread: Annotated[
         Ratio, Field("How much further from mid each level is than the one before", min="0", max="50%", live=True)
     ] = Ratio("1%")
@@ -65,6 +65,22 @@ class PureMarketMaking(Strategy, frozen=True, kw_only=True):
 
     def slots(self) -> Sequence[str]:
         return [f"{side}-{level}" for side in ("bid", "ask") for level in range(1, self.order_levels + 1)]
+
+    def demands(self) -> Sequence[Demand]:
+        beyond = (self.order_levels - 1) * self.order_level_spread
+        ladder = ("order_amount", "order_levels")
+        highest = {Side.BUY: 1 - self.bid_spread, Side.SELL: 1 + self.ask_spread + beyond}
+        return [
+            Demand(
+                side=side,
+                orders=self.order_levels,
+                quantity=self.order_amount,
+                price_max=highest[side],
+                every=self.order_refresh_time,
+                parameters=ladder,
+            )
+            for side in Side
+        ]
 
     def initial_state(self) -> Memory:
         return Memory()

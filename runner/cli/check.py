@@ -3,12 +3,15 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
+import msgspec
 
 from runner.cli.exits import Exit, fail
-from runner.config.problems import Problem
+from runner.config.bounds import bound, words
+from runner.config.problems import Problem, Source, problem
 from runner.config.read import read
 from runner.config.spec import Deployment, RunSpec
 from runner.run.markets import known_markets
@@ -37,10 +40,12 @@ def command(
     problems = [problem for result in found if not isinstance(result, RunSpec) for problem in result]
     warnings = [warning for result in found if isinstance(result, RunSpec) for warning in result.warnings]
     if as_json:
+        bounds = {spec.file: msgspec.to_builtins(bound(spec)) for spec in found if isinstance(spec, RunSpec)}
         facts = {
             "ok": not problems and not (strict and warnings),
             "problems": [problem.facts() for problem in problems],
             "warnings": [warning.facts() for warning in warnings],
+            "bounds": bounds,
         }
         click.echo(json.dumps(facts))
     else:
@@ -55,8 +60,7 @@ def content(file: str) -> bytes:
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        fail(Exit.USAGE, f"cannot read {file}: {reason}")
+        fail(Exit.USAGE, f"cannot read {file}: {_reason(error)}")
 
 
 def checked(
@@ -75,15 +79,49 @@ def checked(
     )
 
 
+def rereader(
+    file: str, sets: tuple[str, ...], overlays: tuple[str, ...]
+) -> Callable[[], RunSpec | tuple[Problem, ...]]:
+    """What reads the same files once more, with the same `sets` and environment over them: for a run that goes on."""
+
+    def reread() -> RunSpec | tuple[Problem, ...]:
+        unreadable = tuple(found for each in (file, *overlays) if (found := _unreadable(each)) is not None)
+        return unreadable or checked(file, content(file), sets, overlays)
+
+    return reread
+
+
+def _unreadable(file: str) -> Problem | None:
+    """Why it cannot be read a second time."""
+    at = Source.of(_named(file), "").place(0, 0)
+    if file == "-":
+        what, fix = "what came from stdin cannot be read again", "keep it in a file, and run that"
+        return problem(at, (), "file.unreadable", what, fix)
+    try:
+        with Path(file).open("rb"):
+            return None
+    except (OSError, ValueError) as error:
+        return problem(at, (), "file.unreadable", f"it cannot be read: {_reason(error)}", "put it back where it was")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
 def _named(file: str) -> str:
     return "<stdin>" if file == "-" else file
 
 
 def _ok(spec: RunSpec) -> str:
-    """What the file asks for, what could not be checked, and what is dangerous."""
+    """What the file asks for, the most of it at once, what could not be checked, and what is dangerous."""
     venue = spec.connector.venue
     where = venue.rest_url if isinstance(venue, Deployment) else type(venue).__name__.lower()
     line = f"{spec.file}: ok, {spec.settings.strategy} on {', '.join(spec.settings.markets)} at {where}"
     if known_markets(venue) is None:
         line += f"\n  the markets of {where} are not known here: whether it has these is checked when the run starts"
+    most = bound(spec)
+    if most is None:
+        line += f"\n  {spec.settings.strategy} does not say what it may order at once: limits judge order by order"
+    else:
+        line += f"\n  at most at once: {words(most)}"
     return "\n".join([line, *(warning.text(kind="warning: ") for warning in spec.warnings)])

@@ -9,7 +9,7 @@ from decimal import Decimal
 import anyio
 import click
 
-from runner.cli.check import checked, content
+from runner.cli.check import checked, content, rereader
 from runner.cli.counter import prompt
 from runner.cli.exits import Exit
 from runner.config.spec import RunSpec
@@ -69,13 +69,18 @@ def command(
     On a terminal a live view is shown; elsewhere log lines go to stderr. Orders are cancelled at the end unless the
     file says `run: {on_stop: leave}`, or `cancel_opening` to keep those that reduce the position.
 
+    SIGHUP reads the file again: what may change while the run goes on (`live` in `runner strategies NAME`)
+    changes for the next tick, and orders that are still wanted stay where they are. A file with a mistake changes
+    nothing and is reported.
+
     \b
     Example:
       runner run strategies/quickstart.yml --for 60s
       runner run mine.yml --once            # from cron: silent when all is well
       runner run mine.yml --json --headless --set strategy.params.bid_spread=25bps
     """
-    spec = checked(file, content(file), sets if run_for is None else (*sets, f"run.for={run_for}"), overlays)
+    sets = sets if run_for is None else (*sets, f"run.for={run_for}")
+    spec = checked(file, content(file), sets, overlays)
     if not isinstance(spec, RunSpec):
         click.echo("\n".join(map(str, spec)), err=True)
         sys.exit(Exit.CONFIG)
@@ -88,7 +93,14 @@ def command(
             run,
             spec,
             Options(
-                once=once, live=live, take_over=take_over, strict=strict, position=positions, view=view, ask=prompt()
+                once=once,
+                live=live,
+                take_over=take_over,
+                strict=strict,
+                position=positions,
+                view=view,
+                ask=prompt(),
+                reread=rereader(file, sets, overlays),
             ),
             os.environ,
         )
@@ -116,7 +128,7 @@ def _report(ended: Ended, *, as_json: bool, quiet: bool) -> None:
             click.echo(json.dumps(ended.summary))
         elif not quiet:
             click.echo(ended.text)
-    except BrokenPipeError:  # nobody reads it, and the exit code still matters
+    except OSError:  # nobody reads it, or the terminal was closed, and the exit code still matters
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if ended.exit_code != Exit.CLEAN:
         click.echo(f"runner: {ended.reason}", err=True)

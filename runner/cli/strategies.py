@@ -68,7 +68,7 @@ def _page(facts: StrategyFacts) -> str:
 
 
 def _sentence(row: ParameterFacts) -> str:
-    """What a parameter is for, its bounds and its default."""
+    """What a parameter is for, its bounds, its default, and whether it may change while the run goes on."""
     default = row.default if isinstance(row.default, str) else json.dumps(row.default)
-    parts = [row.about, row.bounds, "" if row.required else f"default {default}"]
+    parts = [row.about, row.bounds, "" if row.required else f"default {default}", "live" if row.live else ""]
     return "; ".join(part for part in parts if part)

@@ -13,19 +13,21 @@ import itertools
 import math
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
 from runner.config.problems import nearest, one_of, shown
-from runner.engine.strategy import Strategy, Traits
+from runner.engine.strategy import Demand, Strategy, Traits
 from runner.model.ids import FLATTEN, valid_slot
+from runner.model.order import Side
 from runner.model.parameters import parameters
 from runner.model.units import DURATION_MAX
 
 GROUP = "runner.strategies"
 SLOTS_MAX = 1000
+NUMBER_MAX = 1e18  # as a file may write one
 
 Strategies = dict[str, type[Strategy]]
 """By the name that a file uses."""
@@ -64,6 +66,36 @@ def load_all(bundled: bool = False) -> tuple[Strategies, list[BadPlugin]]:
         except BadPlugin as error:
             bad.append(error)
     return found, bad
+
+
+def demands(strategy: Strategy, markets: Sequence[str]) -> tuple[Demand, ...] | None:
+    """What the strategy says that it may order at once; None where it does not say. Raises BadPlugin if it cannot."""
+    kind = type(strategy)
+    try:
+        with _quiet():
+            found: object = strategy.demands()
+            listed = None if found is None else tuple(itertools.islice(iter(found), SLOTS_MAX + 1))  # type: ignore[call-overload]
+    except Exception as error:  # whatever a plugin raises is to be told, not to be handled
+        what = f"{kind.__name__}.demands() raises {_raised(error, _file_of(kind))}"
+        raise BadPlugin("strategy.demands", what, "correct the strategy") from error
+    for each in listed or ():
+        if not isinstance(each, Demand) or not _sound_demand(each, markets):
+            fix = "return a list of runner.engine.strategy.Demand with finite numbers and markets of the file, or None"
+            raise BadPlugin("strategy.demands", f"{kind.__name__}.demands() returns {shown(each)}", fix)
+    return listed
+
+
+def _sound_demand(demand: Demand, markets: Sequence[str]) -> bool:
+    """Whether a plugin, which nobody type-checks, put numbers where numbers belong."""
+    numbers = (demand.quantity, 0 if demand.price_max is None else demand.price_max)
+    return (
+        isinstance(demand.side, Side)
+        and isinstance(demand.orders, int)
+        and 0 <= demand.orders <= SLOTS_MAX
+        and all(isinstance(number, int | float) and 0 <= number < NUMBER_MAX for number in numbers)
+        and (demand.every is None or (isinstance(demand.every, int) and 0 < demand.every <= DURATION_MAX))
+        and (demand.market is None or demand.market in markets)
+    )
 
 
 def check_slots(strategy: Strategy) -> None:

@@ -6,9 +6,10 @@ Lines and columns count from 1, columns in characters. `code` is stable and `nou
     key.unknown key.missing key.duplicate key.secret
     value.empty value.type value.unknown value.range value.text value.conflict
     unit.wrong unit.currency   market.unknown market.duplicate
-    strategy.unknown strategy.import strategy.type strategy.params strategy.slots strategy.traits
-    override.syntax
+    strategy.unknown strategy.import strategy.type strategy.params strategy.slots strategy.traits strategy.demands
+    override.syntax   file.unreadable   reload.fixed
     spread.fees amount.minimum refresh.budget limit.loss   (warnings)
+    bound.orders bound.amount bound.position bound.rate bound.worth
     convert.file convert.version convert.strategy convert.missing convert.value
 """
 

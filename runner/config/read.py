@@ -11,17 +11,18 @@ import msgspec
 from msgspec import structs
 
 from runner.config import shape
+from runner.config.bounds import broken
 from runner.config.dangers import warnings
 from runner.config.overlay import laid_over
 from runner.config.overrides import overridden
-from runner.config.plugins import BadPlugin, check_slots, load, raised_by, traits
+from runner.config.plugins import BadPlugin, check_slots, demands, load, raised_by, traits
 from runner.config.problems import Place, Problem, Source, in_order, nearest, problem, shown
 from runner.config.sense import contradictions, node
 from runner.config.spec import Altmarkets, Connector, Deployment, RateLimit, RunSpec, Sandbox, Venue
 from runner.config.structure import check_structure
 from runner.config.tree import Items, Keys, Node, Scalar, as_text, decoded, tree
 from runner.config.values import Currencies, check_values
-from runner.engine.strategy import Strategy
+from runner.engine.strategy import Demand, Strategy
 from runner.model import parameters, units
 from runner.model.market import Market
 from runner.model.settings import SECOND, Limits, Rate, Settings, TickPolicy
@@ -84,6 +85,7 @@ class _Reader:
         self._files = files
         self._text = text
         self._markets = markets
+        self._demands: tuple[Demand, ...] | None = None
 
     def read(self) -> RunSpec | tuple[Problem, ...]:
         self.problems += check_structure(parameters.schema(shape.File), self._root, self._root.at)
@@ -96,7 +98,10 @@ class _Reader:
         if self.problems or strategy_type is None:
             return in_order(self.problems)
         strategy = self._built(strategy_type)
-        return in_order(self.problems) if strategy is None else self._spec(strategy)
+        if strategy is None:
+            return in_order(self.problems)
+        spec = self._spec(strategy)
+        return in_order(broken(spec)) or spec
 
     # Markets ---------------------------------------------------------------------------------------------
 
@@ -151,6 +156,7 @@ class _Reader:
             strategy = parameters.build(strategy_type, self._params())
             check_slots(strategy)
             traits(strategy)
+            self._demands = demands(strategy, self._symbols())
         except BadPlugin as bad:
             self.problems.append(problem(at, ("strategy", "params"), bad.code, bad.what, bad.fix))
         except Exception as error:  # noqa: BLE001  # `__post_init__` of a plugin may raise anything
@@ -160,6 +166,12 @@ class _Reader:
         else:
             return strategy
         return None
+
+    def _symbols(self) -> tuple[str, ...]:
+        listed = self._node("markets")
+        return (
+            tuple(item.text for item in listed.items if isinstance(item, Scalar)) if isinstance(listed, Items) else ()
+        )
 
     def _params(self) -> dict[str, Any]:
         params = self._node("strategy", "params")
@@ -179,6 +191,7 @@ class _Reader:
             connector=_connector(file.connector),
             strategy_type=type(strategy),
             strategy=strategy,
+            demands=self._demands,
             run_for=None if file.run.for_ is None else int(file.run.for_),
             file=self._files[0],
             text=self._text,

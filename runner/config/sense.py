@@ -30,6 +30,17 @@ def node(root: Node, *path: str) -> Node | None:
     return found
 
 
+def place(root: Keys, path: Path) -> Place:
+    """Where the value under these keys stands, or what comes closest: the key of the group that would hold it."""
+    found: Node = root
+    at = root.at
+    for name in path:
+        if not isinstance(found, Keys) or name not in found.entries:
+            return at
+        at, found = found.entries[str(name)]
+    return at if isinstance(found, Keys) else found.at
+
+
 def _conflict(at: Place, path: Path, what: str, fix: str) -> Problem:
     return problem(at, path, "value.conflict", what, fix)
 

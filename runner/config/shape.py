@@ -110,9 +110,15 @@ class StrategySection(Struct, frozen=True, kw_only=True):
 
 
 class TickSection(Struct, frozen=True, kw_only=True):
-    every: Annotated[Duration, Field("The strategy is asked this often", min="10ms", max="1d")] = Duration("1s")
-    when: Annotated[tuple[TickCause, ...], Field("Also when the book, a public trade or a fill of ours came in")] = ()
-    at_most_every: Annotated[Duration, Field("Never more often than this", min="0s", max="1d")] = Duration("100ms")
+    every: Annotated[Duration, Field("The strategy is asked this often", min="10ms", max="1d", live=True)] = Duration(
+        "1s"
+    )
+    when: Annotated[
+        tuple[TickCause, ...], Field("Also when the book, a public trade or a fill of ours came in", live=True)
+    ] = ()
+    at_most_every: Annotated[Duration, Field("Never more often than this", min="0s", max="1d", live=True)] = Duration(
+        "100ms"
+    )
 
 
 class RiskSection(Struct, frozen=True, kw_only=True):
@@ -271,7 +277,8 @@ class RunSection(Struct, frozen=True, kw_only=True):
         Literal["cancel", "cancel_opening", "leave"],
         Field(
             "What becomes of our orders at the end: `leave` keeps them resting, `cancel_opening` keeps only those that "
-            "reduce the position, as far as together they do not turn it round"
+            "reduce the position, as far as together they do not turn it round",
+            live=True,
         ),
     ] = "cancel"
     initial_position: Annotated[

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from runner.config.problems import Problem
 from runner.config.tree import Keys
-from runner.engine.strategy import Strategy
+from runner.engine.strategy import Demand, Strategy
 from runner.model.settings import SECOND, Settings
 
 
@@ -55,6 +55,7 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     connector: Connector
     strategy_type: type[Strategy]
     strategy: Strategy
+    demands: tuple[Demand, ...] | None = None  # what the strategy may order at once; None: it does not say
     run_for: int | None  # ns; None runs until it is stopped
     file: str
     text: str  # of the file, before overlays and overrides

@@ -8,10 +8,12 @@ and look-ups share what is left of the request budget. Source: design sections 2
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
+from runner.engine import worth
 from runner.engine.account import Account, Missing
 from runner.engine.effects import Effects
 from runner.engine.feeds import Feed, Feeds
@@ -21,7 +23,17 @@ from runner.engine.orders import SIGN_WITHIN
 from runner.engine.parameters import build
 from runner.engine.reconcile import BadQuote, Target, difference, targets
 from runner.engine.reducing import opening
-from runner.engine.risk import Approved, Gate, InTheWay, Refused, Restraint, Situation, Waiting
+from runner.engine.risk import (
+    STANDING_LIMITS,
+    Approved,
+    Gate,
+    InTheWay,
+    Refused,
+    Restraint,
+    Situation,
+    Waiting,
+    without_room,
+)
 from runner.engine.stop import Leaves, Stop
 from runner.engine.strategy import Decision, State, Strategy
 from runner.engine.view import View
@@ -30,17 +42,20 @@ from runner.model.command import APPROVED, Decided, Note, Output, StateChanged
 from runner.model.event import Event
 from runner.model.exits import Exit
 from runner.model.market import Market
+from runner.model.money import MONEY
 from runner.model.order import OrderState
 from runner.model.settings import MILLISECOND, SECOND, OnBreach, Settings
 
 Phase = Literal["starting", "trading", "stopping", "stopped"]
 
+_HALF = Decimal("0.5")
 CLOCK_OFFSET_MAX = 4 * SECOND  # the venue's nonce window is 5 s either way
 ONCE_WITHIN = 30 * SECOND
 RETRY_BLOCKED = 50 * MILLISECOND
 
 _MARKET_NEWS = frozenset({events.BookDelta, events.PublicTrade, events.StreamAlive})
 _LEAVES: Mapping[str, Leaves] = {"cancel": "nothing", "cancel_opening": "reducing", "leave": "all"}
+_ON_ITS_WAY = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN})
 _UNRESOLVED = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN, OrderState.CANCELLING})
 
 
@@ -82,6 +97,8 @@ class Engine:
         self._free = 0
         self._refill_at = 0
         self._offset = 0
+        self._new_limits = frozenset(STANDING_LIMITS)  # that what already exists has not been held to
+        self._awaited: frozenset[str] | None = None  # orders that were on their way then, and still are
         self._restrained = False  # only orders that reduce a position pass
         self._said: dict[str, str] = {}  # slot -> last refusal noted: a standing one is said once
         self._handlers: dict[type, Callable[..., None]] = {
@@ -97,6 +114,8 @@ class Engine:
             events.Advanced: self._wake,
             events.JournalFailed: self._journal_failed,
             events.StopRequested: self._stop_requested,
+            events.Reconfigured: self._reconfigured,
+            events.ReloadRefused: self._reload_refused,
         }
 
     @property
@@ -157,11 +176,48 @@ class Engine:
     # Beginning --------------------------------------------------------------------------------------------
 
     def _configured(self, what: events.Configured, now: int, _out: Effects) -> None:
-        self.settings = what.settings
-        self.strategy = build(self._strategy_type, what.settings.params)
-        self._slots = frozenset(self.strategy.slots())
-        self._state = self.strategy.initial_state()
+        self._state = self._use(what.settings)
         self._tick_at = self._began = now
+
+    def _use(self, settings: Settings) -> State:
+        """Go by these settings from here on; returns the state that a strategy begins with under them."""
+        strategy = build(self._strategy_type, settings.params)
+        slots, state = frozenset(strategy.slots()), strategy.initial_state()
+        self.settings, self.strategy, self._slots = settings, strategy, slots
+        return state
+
+    def _reconfigured(self, what: events.Reconfigured, now: int, out: Effects) -> None:
+        """An event is a boundary between ticks, so the change takes hold at once and as a whole; a tick follows as soon
+        as one may. Orders are left to that tick, but for those that a stricter limit has no room for.
+        """
+        if self.stop is not None:
+            out.note("config.refused", level="warning", problem="the run is stopping")
+            return
+        if not what.changes:
+            out.note("config.unchanged")
+            return
+        before = self.settings
+        try:
+            state = self._use(what.settings)
+        except Exception as problem:  # noqa: BLE001 - a plugin may raise anything, and nothing has been changed yet
+            said = f"the strategy cannot begin with it: {type(problem).__name__}: {problem}"
+            out.note("config.refused", level="warning", problem=said)
+            return
+        if type(state) is not type(self._state):
+            self._state = state
+        out.notes.append(Note("config.reloaded", "info", None, None, {**what.changes}))
+        self._caused = True
+        self._tick_at = min(self._tick_at, now + self.settings.tick.every)
+        if self.markets:
+            limits = self.settings.limits
+            self.account.guard.reconfigure(limits, now)
+            self._new_limits |= {
+                name for name in STANDING_LIMITS if getattr(before.limits, name) != getattr(limits, name)
+            }
+            self._awaited = None
+
+    def _reload_refused(self, what: events.ReloadRefused, _now: int, out: Effects) -> None:
+        out.notes += [Note("config.refused", "warning", None, None, {**facts}) for facts in what.problems]
 
     def _take_restored(self, what: events.Restored, _now: int, out: Effects) -> None:
         self._restored = what
@@ -313,15 +369,14 @@ class Engine:
 
     def _tick(self, number: int, now: int, out: Effects) -> None:
         if self.phase == "starting":
+            if not self._room_for_all(now, out):
+                return
             self.phase = "trading"
             out.note("run.trading", market=self.settings.markets[0])
         try:
             decision = self._ask_strategy(now)
         except Exception as problem:  # noqa: BLE001 - whatever a plugin raises ends in one place: no new orders
-            where = _where(problem, type(self.strategy))
-            out.note("strategy.failed", level="error", where=where, problem=f"{type(problem).__name__}: {problem}")
-            reason = f"strategy failed at {where}: {type(problem).__name__}: {problem}"
-            self._begin_stop("error", Exit.INTERNAL, reason, now, out)
+            self._strategy_failed(problem, now, out)
             return
         self.ticks += 1
         self.reason = decision.reason
@@ -331,6 +386,26 @@ class Engine:
         if self.settings.once:
             self._once_by = now + ONCE_WITHIN
         self._reconcile(number, now, out)
+
+    def _strategy_failed(self, problem: Exception, now: int, out: Effects) -> None:
+        where = _where(problem, type(self.strategy))
+        out.note("strategy.failed", level="error", where=where, problem=f"{type(problem).__name__}: {problem}")
+        reason = f"strategy failed at {where}: {type(problem).__name__}: {problem}"
+        self._begin_stop("error", Exit.INTERNAL, reason, now, out)
+
+    def _room_for_all(self, now: int, out: Effects) -> bool:
+        """Before the first order: whether the limits on worth have room for all that the strategy may want at once."""
+        mids = {symbol: mid for symbol, feed in self.feeds.by_symbol.items() if (mid := _mid(feed)) is not None}
+        settings = self.settings
+        try:
+            demands = self.strategy.demands() or ()
+            lack = worth.without_room(demands, settings.limits, self.markets, mids, settings.markets[0])
+        except Exception as problem:  # noqa: BLE001 - as above
+            self._strategy_failed(problem, now, out)
+            return False
+        if lack is not None:
+            self._begin_stop("error", Exit.CONFIG, f"{lack.key}: {lack.why}", now, out)
+        return lack is None
 
     def _ask_strategy(self, now: int) -> Decision:
         """One pure call; nothing of it is kept unless all of it is sound."""
@@ -450,6 +525,8 @@ class Engine:
         """A quote against a book that may be frozen is a gift to whoever sees the real one; and what may only reduce
         leaves no order in the book that would do more."""
         orders = self.account.orders
+        if self._new_limits and self._ready(now):
+            self._make_room(now)
         restraint = self.account.guard.restraint(now)
         if restraint is not None:
             self._hold_back(restraint, now, out)
@@ -457,6 +534,20 @@ class Engine:
         stale = [symbol for symbol in self.feeds.by_symbol if now > self._fresh_until(symbol)]
         for order in [order for order in orders.live() if order.market in stale] if stale else ():
             orders.want_gone(order, "book too old", now)
+
+    def _make_room(self, now: int) -> None:
+        """A limit that is new here binds what the run found, or what rests since before a reload, as well; and what was
+        on its way by then, as soon as it rests."""
+        orders = self.account.orders
+        on_their_way = frozenset(order.client_id for order in orders.live() if order.state in _ON_ITS_WAY)
+        awaited = on_their_way if self._awaited is None else on_their_way & self._awaited
+        if awaited == self._awaited:
+            return
+        for order in without_room(self._new_limits, self.settings.limits, self.situation(now)):
+            orders.want_gone(order, "no room under the limits", now)
+        self._awaited = awaited
+        if not awaited:
+            self._new_limits = frozenset()
 
     def _hold_back(self, restraint: Restraint, now: int, out: Effects) -> None:
         if not self._restrained:
@@ -512,6 +603,11 @@ class Engine:
 
 def _words(numbers: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {compared}" for name, compared in numbers.items())
+
+
+def _mid(feed: Feed) -> Decimal | None:
+    bid, ask = feed.book.best_bid(), feed.book.best_ask()
+    return None if bid is None or ask is None else MONEY.multiply(feed.market.price(bid[0] + ask[0]), _HALF)
 
 
 def _where(problem: Exception, strategy_type: type[Strategy]) -> str:

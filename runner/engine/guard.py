@@ -42,6 +42,14 @@ class Guard:
         self._kept = restored.risk
         self._kept_at = now
 
+    def reconfigure(self, limits: Limits, now: int) -> None:
+        """Go on under other limits. What is counted and the latches that stand stay; the next look is due at once."""
+        before = self.limits
+        self.limits = self.latches.limits = limits
+        self.losses.reconfigure(limits)
+        self._breaches = [each for each in self._breaches if getattr(before, each.limit) == getattr(limits, each.limit)]
+        self._look_at = now
+
     def look_due(self, now: int) -> bool:
         return now >= self._look_at
 

@@ -95,6 +95,17 @@ class Losses:
     def wanted(self) -> bool:
         return bool(self.limits.max_daily_loss or self.limits.max_drawdown)
 
+    def reconfigure(self, limits: Limits) -> None:
+        """Go on under other limits: a loss has to last under each of them, and a peak under its `max_spread`."""
+        before, self.limits = self.limits, limits
+        for limit, currency in list(self._lost_since):
+            if getattr(before, limit).get(currency) != getattr(limits, limit).get(currency):
+                del self._lost_since[limit, currency]
+        if before.max_spread != limits.max_spread:
+            self._rising.clear()
+        if not self.wanted:
+            self.unmarked = None  # nobody looks any more, so nobody would take it back
+
     def traded(self, symbol: str, ticks: int) -> None:
         """A public trade."""
         self._trades.setdefault(symbol, deque(maxlen=LAST_TRADES)).append(ticks)

@@ -5,10 +5,10 @@ against the position minus every sell that may exist; they are never netted, and
 counts in full. Source: orders.md rules 8, 19, 20 and 23. A limit that cannot be evaluated refuses.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from runner.engine.depth import LEVELS, Depth
 from runner.engine.funds import Funds, cost
@@ -17,7 +17,7 @@ from runner.engine.reconcile import Target
 from runner.engine.view import MarketData
 from runner.model.market import Market
 from runner.model.money import MONEY, ZERO, plain
-from runner.model.order import Order, OrderRow, Side
+from runner.model.order import Order, OrderRow, OrderState, Side
 from runner.model.settings import SECOND, Limits
 
 MARKET_BUY_LOCK = Decimal("1.1")  # of the cost; the buffer is the venue's only price protection (reference 5.3)
@@ -139,6 +139,19 @@ class Gate:
         if self._limits.self_trade != "allow" and self._crosses(target.market, target.side, ticks):
             return self._prevent_self_trade(target, market, ticks)
         return self._fund(target, market, ticks)
+
+    def keeps(self, order: Order) -> bool:
+        """Whether an order that rests already has room under the limits on size and exposure; it then counts."""
+        assert order.ticks is not None
+        market, lots = self._at.markets[order.market], order.unbooked_lots
+        target = Target(order.slot, order.market, order.side, order.ticks, lots, repeat=True, parent=None)
+        for check in _STANDING:
+            refusal = check(self, target, market, order.ticks)
+            # What cannot be evaluated lets no new risk pass; that is no reason to give up a place in the queue.
+            if refusal is not None and refusal[1].get("worst", "") is not None:
+                return False
+        self._count(order.market, order.side, order.ticks, lots, None)
+        return True
 
     def _fund(self, target: Target, market: Market, ticks: int) -> Approved | Refused | Waiting:
         currency, needs = cost(market, target.side, ticks, target.lots)
@@ -455,7 +468,37 @@ class Gate:
         return (market.quote, market.notional(ticks, lots)), base
 
 
+def without_room(changed: Collection[str], limits: Limits, situation: Situation) -> list[Order]:
+    """Resting orders for which the limits named in `changed` have no room any more: the oldest stay in their place.
+
+    What is on its way or of unknown fate cannot be taken back now, so it counts first. A limit that is as it was binds
+    nothing here: the market may have moved since it let these orders pass.
+    """
+    stricter = {name: getattr(limits, name) for name in STANDING_LIMITS if name in changed}
+    if not stricter:
+        return []
+    resting = [order for order in situation.orders if _rests(order)]
+    others = [order for order in situation.orders if not _rests(order)]
+    gate = Gate(Limits(**stricter), structs.replace(situation, orders=others, restraint=None))
+    return [order for order in sorted(resting, key=lambda order: order.created) if not gate.keeps(order)]
+
+
+def _rests(order: Order) -> bool:
+    return order.ticks is not None and order.state in (OrderState.ACCEPTED, OrderState.OPEN)
+
+
+STANDING_LIMITS = (
+    "max_order_amount",
+    "max_order_notional",
+    "max_position",
+    "min_position",
+    "max_open_orders",
+    "max_open_notional",
+)
+"""Those that an order must keep to as long as it rests; the others judge the moment in which it is placed."""
+
 _HALF = Decimal("0.5")
+_STANDING = (Gate._how_many, Gate._size, Gate._exposure)
 _CHECKS = (
     Gate._post_only,
     Gate._reduces,

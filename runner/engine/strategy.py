@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from runner.model.order import Quote
+from runner.model.order import Quote, Side
 from runner.model.parameters import Field as Field  # a part of the plugin API; what reads it is in model
 
 if TYPE_CHECKING:
@@ -28,6 +28,23 @@ if TYPE_CHECKING:
 
 class State(Struct, frozen=True):
     """A strategy's memory from tick to tick. Subclass it with fields that turn into JSON; this one is empty."""
+
+
+class Demand(Struct, frozen=True, kw_only=True):
+    """Orders that a strategy may want at once on one side of a market: at most so many, each of at most `quantity`.
+
+    `price_max` is the highest price any of them has before the first fill, as a part of the mid price, and `every` the
+    shortest time (ns) in which all of them are replaced; None where the parameters do not say. `market` None is the
+    file's first one. `parameters` are those that it follows from.
+    """
+
+    side: Side
+    orders: int
+    quantity: float
+    price_max: float | None = None
+    every: int | None = None
+    market: str | None = None
+    parameters: tuple[str, ...] = ()
 
 
 class Decision(Struct, frozen=True):
@@ -71,6 +88,11 @@ class Strategy(Struct, frozen=True, kw_only=True):
     def slots(self) -> Sequence[str]:
         """Every slot that any tick may ever use: `[a-z0-9-]{1,12}`, fixed by the parameters."""
         raise NotImplementedError
+
+    def demands(self) -> Sequence[Demand] | None:
+        """All that may exist at once, whatever the market does: a file whose limits have no room for it is refused.
+        None does not say, and then every order is judged only when it is wanted."""
+        return None
 
     def initial_state(self) -> State:
         return State()

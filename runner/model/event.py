@@ -257,6 +257,22 @@ class StopRequested(Struct, frozen=True, tag=True):
     reason: str = ""
 
 
+class Reconfigured(Struct, frozen=True, tag=True):
+    """The strategy file was read again, and only what may change while the run goes on is different.
+
+    `changes`: what differs from before, in the file's words: key -> "old -> new".
+    """
+
+    settings: Settings
+    changes: dict[str, str]
+
+
+class ReloadRefused(Struct, frozen=True, tag=True):
+    """The strategy file was read again and nothing of it is used: every problem as its facts (place, message, fix)."""
+
+    problems: tuple[dict[str, str | int], ...]
+
+
 class Advanced(Struct, frozen=True, tag=True):
     """A tape moved on to a moment where a tick is due; the book is the tape's (backtest)."""
 
@@ -296,6 +312,8 @@ What = (
     | Wake
     | JournalFailed
     | StopRequested
+    | Reconfigured
+    | ReloadRefused
     | Advanced
 )
 

@@ -197,7 +197,7 @@ def _parameter(owner: type[Struct], info: msgspec.structs.FieldInfo) -> Paramete
 
 
 def _described(row: Parameter) -> Schema:
-    """The schema of one parameter, with its sentence, bounds and default."""
+    """The schema of one parameter: sentence, bounds, default, and whether it may change while the run goes on."""
     found = dict(_type_schema(row.kind))
     place = found.get("items", found)  # bounds of a list are those of its items
     low, high = row.bounds
@@ -209,6 +209,8 @@ def _described(row: Parameter) -> Schema:
     sentence = ": ".join(part for part in (row.field.text, rule) if part)
     if sentence:
         found["description"] = sentence
+    if row.field.live:
+        found["x-live"] = True
     if not row.required and row.default is not None and not isinstance(row.default, Struct):
         found["default"] = as_written(row.default)
     return found

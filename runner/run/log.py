@@ -43,9 +43,9 @@ class Log:
             fields["client_id"] = note.client_id
         try:
             self._logger.msg(note.what, **fields, **note.facts)
-        except BrokenPipeError:
-            # Whoever read the log has gone: trading goes on without a reader. What is left in the stream's buffer must
-            # not fail again when the process ends, for that would change its exit code.
+        except OSError:
+            # Whoever read the log has gone, or the terminal was closed: trading goes on without a reader. What is left
+            # in the stream's buffer must not fail again when the process ends, for that would change its exit code.
             self._least = 100
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())

@@ -20,7 +20,8 @@ from runner import __version__
 from runner.altmarkets.signing import signed_headers
 from runner.altmarkets.stream import PRIVATE_PATH, PUBLIC_PATH
 from runner.config.dangers import warnings
-from runner.config.problems import Problem
+from runner.config.problems import Problem, problem
+from runner.config.sense import place
 from runner.config.spec import RunSpec
 from runner.edge.budget import Bucket
 from runner.edge.clock import Clock
@@ -45,8 +46,9 @@ from runner.run.gateway import LiveGateway
 from runner.run.inward import Inward
 from runner.run.live import Consumer
 from runner.run.machine import Machine
+from runner.run.reload import Reloading, Reread
 from runner.run.site import Site, new_run_id, request_budget, rules_of, site_of
-from runner.run.terminal import View, listen, show
+from runner.run.terminal import View, has_terminal, listen, show
 from runner.run.venue import Knowledge, keep_clock, nonce_window_enforced, nothing_real
 
 INBOX_ITEMS = 1024
@@ -66,6 +68,8 @@ class Options(Struct, frozen=True, kw_only=True):
     settle: bool = False
     """Nothing is placed: look-ups and cancels only, until nothing of ours is unproven."""
     view: View = "none"
+    reread: Reread | None = None
+    """Reads the strategy file again, for SIGHUP; without it that signal keeps its meaning, to end the process."""
     ask: Callable[[str], str] | None = None
     """Asks a person for the passphrase of a stored key; None where there is nobody to ask."""
 
@@ -122,8 +126,12 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], 
         ]
         if options.settle:
             begin.append(StopRequested("settle"))
-        parts = _Parts(site, rest, known, settings, journal, bucket, engine, audit, clock, machine)
-        return await _trade(parts, begin, spec.run_for, options.view)
+        reloading = None
+        if options.reread is not None:
+            reloading = Reloading(spec, options.reread, lambda found: _settings(found, options, site))
+        parts = _Parts(site, rest, known, settings, journal, bucket, engine, audit, clock, machine, reloading)
+        ended = await _trade(parts, begin, spec.run_for, options.view)
+        return structs.replace(ended, reason=_placed(ended.reason, spec)) if ended.exit_code == Exit.CONFIG else ended
 
 
 class _Parts(Struct, frozen=True):
@@ -137,6 +145,7 @@ class _Parts(Struct, frozen=True):
     audit: Audit
     clock: Clock
     machine: Machine
+    reloading: Reloading | None
 
 
 async def _trade(parts: _Parts, begin: list[What], run_for: int | None, view: View) -> Ended:
@@ -156,7 +165,7 @@ async def _trade(parts: _Parts, begin: list[What], run_for: int | None, view: Vi
         start_streams(tasks, parts.site, inward, outboxes, sender, clock, parts.machine)
         tasks.start_soon(keep_clock, parts.rest, clock, parts.bucket, doubts, sender)
         if parts.machine.signals:
-            tasks.start_soon(_signals, sender, clock)
+            tasks.start_soon(_signals, sender, clock, parts.reloading)
         tasks.start_soon(_begin_in_time, engine, sender, clock)
         if run_for is not None:
             tasks.start_soon(_stop_after, run_for, sender, clock)
@@ -222,17 +231,36 @@ def start_streams(
     tasks.start_soon(public)
 
 
+def _placed(reason: str, spec: RunSpec) -> str:
+    """What the engine finds wrong with the file, with the place of the key that it begins with."""
+    key, _, what = reason.partition(": ")
+    path = tuple(key.split("."))
+    return str(problem(place(spec.root, path), path, "bound.worth", what, "raise the limit, or want less"))
+
+
 # Ends ------------------------------------------------------------------------------------------------------
 
 
-async def _signals(sender: MemoryObjectSendStream[Item], clock: Clock) -> None:
-    """The first SIGINT or SIGTERM stops the run in order, a second one at once."""
+async def _signals(sender: MemoryObjectSendStream[Item], clock: Clock, reloading: Reloading | None) -> None:
+    """The first SIGINT or SIGTERM stops the run in order, a second one at once. SIGHUP reads the strategy file again,
+    unless it is a terminal's farewell: then nobody watches any more, and the run stops in order too.
+    """
     if threading.current_thread() is not threading.main_thread():
         return  # signals are the main thread's; who runs us elsewhere has other means
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if reloading is not None and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants it ignored
+        numbers.append(signal.SIGHUP)
+    had_terminal = has_terminal()
+    with anyio.open_signal_receiver(*numbers) as signals:
         stopping = False
         async for number in signals:
+            hung_up = number == signal.SIGHUP and had_terminal and not has_terminal()
+            if reloading is not None and number == signal.SIGHUP and not hung_up:
+                await sender.send(Observed(reloading.again(), clock.now()))
+                continue
             if stopping:
+                if hung_up:
+                    continue  # both the system and the shell say so
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
             stopping = True

@@ -1,5 +1,6 @@
 """What a person or a log collector sees of a run while it lasts: the live view, or log lines."""
 
+import os
 from typing import Literal
 
 import anyio
@@ -26,6 +27,15 @@ View = LogLines | Literal["screen", "none"]
 def screen_usable() -> bool:
     """Whether there is a terminal that can show the live view."""
     return Screen().usable
+
+
+def has_terminal() -> bool:
+    """Whether the process still belongs to a terminal: one that was closed takes that away."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def listen(view: View, audit: Audit) -> None:

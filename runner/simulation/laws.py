@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from runner.model.command import Change, FillBooked, OrderChanged
 from runner.model.ids import parse_client_id
@@ -120,6 +120,8 @@ class Laws:
         self._strangers: dict[int, Row] = {}  # the account's other orders, as they came to be
         self._rivals_since: int | None = None
         self._senders: dict[str, set[str]] = {}  # who sent a name, while there were two
+        self._eased: Limits | None = None  # what binds until the limits of a reload are kept for the first time
+        self._limits_since = 0
 
     # Being told -------------------------------------------------------------------------------------------
 
@@ -212,6 +214,13 @@ class Laws:
         self.inside(name, now)
         self._limits(record if new and name not in self.excused else None, now)
         self._parent(name, now)
+
+    def reconfigured(self, limits: Limits, now: int) -> None:
+        """The file has other limits now. What a stricter one has no room for cannot vanish at once, and what is on its
+        way may still come: until it is kept for the first time after that, the old one binds."""
+        self._eased = looser(self._eased or self._account.limits, limits)
+        self._limits_since = now
+        self._account = structs.replace(self._account, limits=limits)
 
     def clock_jumped(self) -> None:
         """The venue's clock is the measure of absence: where it lies, orders that are on their way are excused."""
@@ -446,7 +455,14 @@ class Laws:
         live = [self._rows[name][id_] for id_, name in self._live.items() if self._counts(name, now)]
         # Where an extra order was filled, or may be, the position is not by our doing alone.
         by_us = all(self._counts(name, now) for name in self._rows)
-        for expected, found in passed(self._account.limits, Truth(now, live, new, self._position if by_us else None)):
+        truth = Truth(now, live, new, self._position if by_us else None)
+        broken = list(passed(self._account.limits, truth))
+        if self._eased is not None:
+            if broken or now <= self._limits_since + NONCE_WINDOW + self._account.settle + JUST_NOW:
+                broken = list(passed(self._eased, truth))
+            else:
+                self._eased = None
+        for expected, found in broken:
             self._broken("limits", now, None, expected, found)
 
     def _position(self, currency: str) -> Decimal:
@@ -490,6 +506,21 @@ class Laws:
 
 def _alike(one: Row, other: Row) -> bool:
     return (one.market, one.side, one.ticks, one.lots) == (other.market, other.side, other.ticks, other.lots)
+
+
+def looser(one: Limits, other: Limits) -> Limits:
+    """`other` with every limit on what may exist at once as loose as in either; where one has none, none binds."""
+    maps = ("max_order_amount", "max_order_notional", "max_position", "max_open_notional")
+    both = {name: (getattr(one, name), getattr(other, name)) for name in maps}
+    highest = {name: {each: max(a[each], b[each]) for each in a.keys() & b.keys()} for name, (a, b) in both.items()}
+    lowest: dict[str, Decimal] = {}
+    for currency in {*one.max_position, *one.min_position, *other.max_position, *other.min_position}:
+        a, b = one.least_position(currency), other.least_position(currency)
+        if a is not None and b is not None:
+            lowest[currency] = min(a, b)
+    counts = (one.max_open_orders, other.max_open_orders)
+    orders = None if None in counts else max(count for count in counts if count is not None)
+    return structs.replace(other, **highest, min_position=lowest, max_open_orders=orders)
 
 
 def _epoch(name: str) -> int:

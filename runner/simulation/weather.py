@@ -28,7 +28,8 @@ class Happening(Struct, frozen=True):
 
     `crash` (seconds away), `doom` (the point at which to die next), `copy` and `rollback` of the journal, `gone`,
     `disk_full` (seconds), `second_host` (with the `past` of our journal, or a `fresh` one), `skew` (own clock after
-    the next start, seconds), `restart` (a clean stop, and on again).
+    the next start, seconds), `restart` (a clean stop, and on again), `reload` (its file is written anew, and a
+    SIGHUP says so; the value is the seed of what is different).
     """
 
     at: int
@@ -150,8 +151,21 @@ def forecast(seed: str, length: int, listing: Listing, without: Collection[str] 
         at, gap = CALM, dice.between(1.0, 6.0) * MINUTE
         while (at := at + int(gap * dice.exponential())) < length:
             happenings += _happen(kind, at, dice, listing)
+    if not "reload".startswith(tuple(without)):
+        happenings += _reloads(seed, length)
     line = {name: chance for name, chance in asdict(_line(dice)).items() if not name.startswith(tuple(without))}
     return Weather(Line(**line), tuple(sorted(happenings, key=lambda each: each.at)))
+
+
+def _reloads(seed: str, length: int) -> list[Happening]:
+    """In every third seed somebody tunes. From dice of its own: the rest of a seed's weather is the same without."""
+    dice = Dice(seed_state(seed, "reloads"))
+    happenings: list[Happening] = []
+    if dice.below(3) == 0:
+        at, gap = CALM, dice.between(0.2, 3.0) * MINUTE
+        while (at := at + int(gap * dice.exponential())) < length:
+            happenings.append(Happening(at, "reload", str(dice.below(1_000_000))))
+    return happenings
 
 
 def _line(dice: Dice) -> Line:

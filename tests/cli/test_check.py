@@ -1,6 +1,7 @@
 """`runner check` as people and programs see it."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,9 @@ def test_bundled_files_are_right() -> None:
     files = sorted(map(str, (ROOT / "strategies").glob("*.yml")))
     done = check(*files)
     assert (done.exit_code, done.stderr) == (0, "")
-    assert [line.split(":")[0] for line in done.stdout.splitlines()] == files
+    first, most = done.stdout.splitlines()[::2], done.stdout.splitlines()[1::2]
+    assert [line.split(":")[0] for line in first] == files
+    assert all(re.match(r"  at most at once: \d+ orders; \d+ ROGER bought and ", line) for line in most)
 
 
 def test_problems_are_blocks_on_stdout_and_exit_3(broken: str) -> None:
@@ -49,9 +52,9 @@ def test_problems_are_blocks_on_stdout_and_exit_3(broken: str) -> None:
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert lines[0].startswith(f"{QUICKSTART}: ok, ")
-    assert lines[1].startswith(f"{broken}:1:10: ")
-    assert lines[4] == "  write 1"
-    assert lines[8] == "  write 500 ROGER"
+    assert lines[2].startswith(f"{broken}:1:10: ")
+    assert lines[5] == "  write 1"
+    assert lines[9] == "  write 500 ROGER"
 
 
 def test_json_says_the_same(broken: str) -> None:
@@ -68,7 +71,10 @@ def test_json_says_the_same(broken: str) -> None:
 
 def test_json_of_a_file_that_is_right() -> None:
     done = check(QUICKSTART, "--json")
-    assert (done.exit_code, json.loads(done.stdout)) == (0, {"ok": True, "problems": [], "warnings": []})
+    roger = {"ROGER": "2000"}
+    bounds = {QUICKSTART: {"orders": 4, "bought": roger, "sold": roger, "requests": {"20s": 8}}}
+    told = {"ok": True, "problems": [], "warnings": [], "bounds": bounds}
+    assert (done.exit_code, json.loads(done.stdout)) == (0, told)
 
 
 def test_stdin_is_a_file_too(broken: str) -> None:

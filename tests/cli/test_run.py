@@ -428,3 +428,28 @@ def test_a_venue_that_dies_under_a_run_ends_it_with_7_and_the_obligations(tmp_pa
         (outcome,) = journal.execute("SELECT outcome FROM runs").fetchone()
     journal.close()
     assert json.loads(outcome)["exit_code"] == 7
+
+
+@pytest.mark.parametrize(
+    ("limit", "enough"),
+    [
+        ("max_order_notional: {BTC: 0.1}", True),
+        ("max_order_notional: {BTC: 0.02}", False),  # 500 ROGER are about 0.025 BTC
+        ("max_open_notional: {BTC: 0.06}", True),
+        ("max_open_notional: {BTC: 0.04}", False),
+    ],
+)
+def test_orders_worth_more_than_a_limit_are_refused_before_the_first(
+    tmp_path: Path, state: Path, peer: Opened, limit: str, enough: bool
+) -> None:
+    text = far_quotes(peer).replace("max_order_notional: {BTC: 0.1}", limit)
+    done = runner_run(written(tmp_path, text), "--once", state=state, opened=peer)
+    with Account(peer) as account:
+        assert bool(account.orders()) == enough
+    if enough:
+        assert (done.returncode, done.stderr) == (0, "")
+        return
+    assert (done.returncode, done.stdout) == (3, "")
+    line = next(line for line in text.splitlines() if limit in line)
+    row, column = 1 + text.splitlines().index(line), 1 + line.index(limit) + limit.index("0.")
+    assert f"line.yml:{row}:{column}: " in done.stderr

@@ -13,16 +13,22 @@ from typing import Any, Literal, NamedTuple
 from hypothesis import strategies as st
 
 from runner.config.plugins import load_all
+from runner.config.read import read
 from runner.config.shape import File
+from runner.config.spec import RunSpec
+from runner.engine.worth import without_room
 from runner.model import parameters
 from runner.model.parameters import Parameter
 from runner.model.settings import TickPolicy
 from runner.model.units import Duration, Ratio
 from runner.run.fuzz import values
 from runner.run.fuzz.values import Usual
+from runner.run.markets import known_markets
 from runner.simulation.markets import SANDBOX_LISTINGS
 
 LISTINGS = {listing.market.symbol: listing for listing in SANDBOX_LISTINGS}
+_MARKETS = {symbol: listing.market for symbol, listing in LISTINGS.items()}
+_HIGH = {symbol: 2 * listing.price for symbol, listing in LISTINGS.items()}
 STRATEGIES, _ = load_all(bundled=True)
 WORDS = st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True)
 TYPO = "qx"  # in no key and no word of ours
@@ -72,7 +78,7 @@ def lines(draw: st.DrawFn) -> list[Line]:
     symbols = draw(st.lists(st.sampled_from(list(LISTINGS)), min_size=1, max_size=3, unique=True))
     usual = Usual.of([(symbol, LISTINGS[symbol].price, LISTINGS[symbol].quantity) for symbol in symbols])
     drawn = list(_section(draw, File, 0, _Drawn(symbols, usual, draw(st.sampled_from(sorted(STRATEGIES)))), ()))
-    return _every_at_least_at_most_every(_without(drawn, _contradicting(drawn)))
+    return _with_room(_every_at_least_at_most_every(_without(drawn, _contradicting(drawn))))
 
 
 def _every_at_least_at_most_every(drawn: list[Line]) -> list[Line]:
@@ -84,6 +90,22 @@ def _every_at_least_at_most_every(drawn: list[Line]) -> list[Line]:
     if "every" in found:
         return [line._replace(value=str(most)) if line.key == "every" else line for line in drawn]
     return [line._replace(value="1s") if line.key == "at_most_every" else line for line in drawn]
+
+
+def _with_room(drawn: list[Line]) -> list[Line]:
+    """Without the limits that have no room for all that the strategy may want at once, also at twice the sandbox's
+    prices: no run of a file that is right is refused when it sees the first of them."""
+    found = read(_text(drawn), file="drawn.yml", markets=known_markets)
+    if isinstance(found, RunSpec):
+        lack = without_room(found.demands or (), found.settings.limits, _MARKETS, _HIGH, found.settings.markets[0])
+        keys = set() if lack is None else {lack.key.split(".")[1]}
+    else:
+        keys = {problem.path.split(".")[1] for problem in found if problem.code.startswith("bound.")}
+    return _with_room(_without(drawn, keys)) if keys else drawn
+
+
+def _text(drawn: list[Line]) -> str:
+    return "".join(f"{line.text}\n" for line in drawn)
 
 
 def _contradicting(drawn: list[Line]) -> set[str]:
@@ -116,7 +138,7 @@ def _emptied(line: Line, after: Line | None) -> bool:
     return not line.value and (after is None or after.depth <= line.depth)
 
 
-files = lines().map(lambda drawn: "".join(f"{line.text}\n" for line in drawn))
+files = lines().map(_text)
 """Texts that `check` has to accept."""
 
 

@@ -32,7 +32,7 @@ class Count(State, frozen=True):
 class Churn(Strategy, frozen=True):
     """Another price at every tick: as many creates and cancels as the budget allows."""
 
-    away: Annotated[float, Field("part of mid", min="0", max="0.1")] = 0.0005
+    away: Annotated[float, Field("part of mid", min="0", max="0.1", live=True)] = 0.0005
 
     def slots(self) -> Sequence[str]:
         return ("bid", "ask")

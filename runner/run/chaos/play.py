@@ -12,6 +12,7 @@ from runner.engine.strategy import Strategy
 from runner.model.event import StopRequested
 from runner.model.settings import SECOND, Settings
 from runner.run.chaos.ending import conclude, digest
+from runner.run.chaos.variants import varied
 from runner.run.chaos.world import START, Faults, World
 from runner.simulation.crowd import Temper
 from runner.simulation.dice import Dice, seed_state
@@ -30,8 +31,9 @@ STORY_SHOWN = 14
 TEMPER = Temper(rate=1.5, orders=25, takers=0.2)
 """Fewer people than in the sandbox, who trade more often: the hours are for the life of orders."""
 
-_HONEST = {0, 6, 7, 8}
-"""How a run may end here: clean, by a latch, with something unproven, or because of another instance."""
+_HONEST = {0, 3, 6, 7, 8}
+"""How a run may end here: clean, because what it wants would be worth too much, by a latch, with something unproven, or
+because of another instance."""
 
 
 class Plan(Struct, frozen=True):
@@ -193,6 +195,9 @@ class _Play:
     def _restart(self, _value: str) -> None:
         self.world.deliver(StopRequested("signal"))
 
+    def _reload(self, value: str) -> None:
+        self.world.reload(*varied(self._plan.settings, self._plan.strategy, value))
+
     # The end ----------------------------------------------------------------------------------------------
 
     def _calm(self) -> None:
@@ -254,6 +259,7 @@ _ACTS: dict[str, Callable[[_Play, str], None]] = {
     "second_host": _Play._second_host,
     "skew": _Play._skew,
     "restart": _Play._restart,
+    "reload": _Play._reload,
 }
 
 

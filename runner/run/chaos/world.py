@@ -42,6 +42,7 @@ from runner.model.event import (
     MarketsRead,
     NonceWindowProbed,
     NotSent,
+    Reconfigured,
     Sent,
     StopRequested,
     StreamAlive,
@@ -266,6 +267,13 @@ class World:
 
     def stop(self) -> None:
         self.deliver(StopRequested("signal"))
+
+    def reload(self, settings: Settings, changes: dict[str, str]) -> None:
+        """The file is another one from here on, for every start as well."""
+        self.settings = settings
+        if self.main:
+            self.laws.reconfigured(settings.limits, self.now)
+        self.deliver(Reconfigured(settings, changes))
 
     def _ended(self, finish: Finish) -> None:
         self.finish = finish

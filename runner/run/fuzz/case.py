@@ -32,8 +32,9 @@ OPENING, CLOSING = 10 * SECOND, 10 * SECOND
 TICKS_MIN = 5  # that fit into the opening, of a file that ticks slowly
 OPENING_MAX = 600 * SECOND
 
-HONEST, HONEST_AFTER_A_CRASH = {0}, {0, 7}
-"""Exit codes of a run that ended well: on a good line nothing stays unproven."""
+HONEST, HONEST_AFTER_A_CRASH = {0, 3, 6}, {0, 3, 6, 7}
+"""Exit codes of a run that ended well: clean, by a latch of its limits, or refused at the first book because the limits
+have no room for what the strategy wants. On a good line nothing stays unproven."""
 
 
 class Tape(Struct, frozen=True):
