@@ -493,6 +493,7 @@ class Engine:
             orders=account.orders.may_exist(now),
             foreign=tuple(account.orders.strangers.live.values()),
             position=account.ledger.position,
+            provisional_fees=account.ledger.provisional_fees,
             parents=account.orders.parents,
             funds=account.funds,
             names_used_up=account.orders.names_used_up,

@@ -71,7 +71,8 @@ def _orders(limits: Limits) -> Iterator[Use]:
 
 def _positions(limits: Limits, at: Situation) -> Iterator[Use]:
     for currency, most in limits.max_position.items():
-        worst = MONEY.add(at.position(currency), _base(at, currency, Side.BUY))
+        held = MONEY.add(at.position(currency), at.provisional_fees(currency))
+        worst = MONEY.add(held, _base(at, currency, Side.BUY))
         yield _amount("max_position", currency, worst, most, MONEY.subtract(most, worst))
     for currency in dict.fromkeys((*limits.min_position, *limits.max_position)):
         least = limits.least_position(currency)

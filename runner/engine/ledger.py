@@ -63,6 +63,7 @@ class Ledger:
         self._filled_lots: dict[str, int] = {}
         self.volume: dict[str, Decimal] = {}
         self.fees: dict[str, Decimal] = {}
+        self._provisional: dict[str, Decimal] = {}  # the part of them that nobody has told yet
 
     # Booking ----------------------------------------------------------------------------------------------
 
@@ -95,6 +96,8 @@ class Ledger:
         _add(self._positions, market.base, market.quantity(fill.lots * fill.side.sign))
         _add(self._positions, market.quote, market.notional(fill.ticks, -fill.lots * fill.side.sign))
         self._book_fee(fill.fee_currency, fill.fee)
+        if not fill.fee_final:
+            _add(self._provisional, fill.fee_currency, fill.fee)
 
     def _settle_fee(self, known: Fill, final: Fill) -> Fill:
         settled = structs.replace(
@@ -104,6 +107,7 @@ class Ledger:
         if settled.traded_at < self._since:
             return settled
         self._account(known.market).replace(settled)
+        _add(self._provisional, known.fee_currency, MONEY.minus(known.fee))
         if (known.fee, known.fee_currency) != (final.fee, final.fee_currency):
             self._book_fee(known.fee_currency, MONEY.minus(known.fee))
             self._book_fee(final.fee_currency, final.fee)
@@ -144,6 +148,10 @@ class Ledger:
     def position(self, currency: str) -> Decimal:
         """Own fills of every market net of fees in that currency, plus the initial position (rule 16)."""
         return self._positions.get(currency, ZERO)
+
+    def provisional_fees(self, currency: str) -> Decimal:
+        """Fees that are taken from the position, and that may turn out to be less."""
+        return self._provisional.get(currency, ZERO)
 
     def holding(self, symbol: str) -> Holding:
         account = self._account(symbol)

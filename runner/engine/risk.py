@@ -90,6 +90,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     parents: Mapping[str, int]
     funds: Funds
     names_used_up: Callable[[str], bool] = lambda _slot: False
+    provisional_fees: Callable[[str], Decimal] = lambda _currency: ZERO
     last_trades: Mapping[str, int] = {}
     account_heard_at: int | None = None
     clock_offset: int = 0
@@ -329,7 +330,9 @@ class Gate:
         (gained, received), (given, paid) = self._flows(target.market, target.side, ticks, target.lots)
         most = limits.max_position.get(gained)
         if most is not None:
-            worst = MONEY.add(position(gained), MONEY.add(received, self._received.get(gained, ZERO)))
+            # A fee that nobody has told may turn out to be less, and the position more.
+            held = MONEY.add(position(gained), self._at.provisional_fees(gained))
+            worst = MONEY.add(held, MONEY.add(received, self._received.get(gained, ZERO)))
             if worst > most:
                 return "max_position", {"currency": gained, "worst": plain(worst), "limit": plain(most)}
         least = limits.least_position(given)

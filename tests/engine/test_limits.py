@@ -214,3 +214,11 @@ def test_modes_of_self_trade() -> None:
     oldest = gate(Limits(self_trade="cancel_oldest"), orders=[ours]).judge(wanted)
     assert oldest == InTheWay(wanted, (ours,))
     assert code(gate(Limits(self_trade="allow"), orders=[ours]).judge(wanted)) == "Approved"
+
+
+def test_a_fee_that_nobody_has_told_leaves_no_room() -> None:
+    """It may turn out to be less, and then the position is more."""
+    limits = Limits(max_position={"ROGER": roger(1000)})
+    net = {"position": roger(890), "provisional_fees": lambda _currency: roger(10)}
+    assert code(gate(limits, **net).judge(target(Side.BUY, 5000, 100))) == "Approved"
+    assert code(gate(limits, **net).judge(target(Side.BUY, 5000, 101))) == "max_position"
