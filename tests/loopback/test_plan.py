@@ -137,9 +137,10 @@ async def test_orders_that_are_there_are_kept_or_cancelled_and_the_plan_says_why
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_what_a_limit_refuses_and_what_waits_for_funds(tmp_path: Path) -> None:
     async with open_desk(tmp_path) as desk:
-        refused = await desk.plan(("max_open_orders: 8", "max_open_orders: 1"))
-        assert done(refused) == {"bid-1": "create", "bid-2": "wait", "ask-1": "refuse", "ask-2": "refuse"}
-        assert (refused.orders[2].code, refused.orders[2].numbers) == ("max_open_orders", {"open": 1, "limit": 1})
+        refused = await desk.plan(("max_open_orders: 8", "max_open_orders: 8, price_collar: 1%"))
+        assert set(done(refused).values()) == {"refuse"}
+        assert {order.code for order in refused.orders} == {"price_collar"}
+        assert all((order.numbers or {}).get("limit") == "0.01" for order in refused.orders)
         trader = desk.trader()
         spare = desk.exchange.accounts.account(trader, "btc").available - Decimal("0.01")
         desk.exchange.transfer(trader, "btc", -spare)
