@@ -318,6 +318,15 @@ class SmallWorld:
         for command in output.commands:
             self._take(process, command)
 
+    def _balances(self) -> tuple[BalanceRow, ...]:
+        """More than can be spent, and what the trades have moved: nothing here drifts (orders.md 17)."""
+        moved = {row.currency: row.available for row in RICH}
+        for trade in self.trades:
+            sign = trade.side.sign
+            moved["ROGER"] += sign * MARKET.quantity(trade.lots)
+            moved["BTC"] -= sign * MARKET.notional(trade.ticks, trade.lots)
+        return tuple(BalanceRow(currency, amount, Decimal(0)) for currency, amount in moved.items())
+
     def _take(self, process: Process, command: Command) -> None:
         match command:
             case Place():
@@ -326,7 +335,7 @@ class SmallWorld:
                 process.unsigned.append(command)
                 self.beyond = len(self.placed) > self.bounds.creates
             case ReadBalances(query=query):
-                self.tell(events.BalancesRead(query, RICH))
+                self.tell(events.BalancesRead(query, self._balances()))
             case ListTrades(query=query):
                 told = tuple(replace(trade, fee=Decimal(0), fee_currency="ROGER") for trade in self.trades)
                 self.tell(events.TradesListed(query, told, full=False))
