@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from msgspec import Struct, structs
 
-from runner.engine.strategy import Decision, Field, Refresh, State, Strategy, Trait, Traits
+from runner.engine.strategy import Decision, Demand, Field, Refresh, State, Strategy, Trait, Traits
 from runner.engine.view import View
 from runner.model.market import Market
 from runner.model.order import Quote, Side
@@ -129,6 +129,19 @@ class AvellanedaStoikov(Strategy, frozen=True, kw_only=True):
 
     def slots(self) -> Sequence[str]:
         return [f"{side}-{level}" for side in ("bid", "ask") for level in range(1, self.order_levels + 1)]
+
+    def demands(self) -> Sequence[Demand]:
+        """Prices follow from the market alone, so nothing bounds them here."""
+        return [
+            Demand(
+                side=side,
+                orders=self.order_levels,
+                quantity=self.order_amount,
+                every=self.order_refresh_time,
+                parameters=("order_amount", "order_levels"),
+            )
+            for side in Side
+        ]
 
     def initial_state(self) -> Memory:
         return Memory()

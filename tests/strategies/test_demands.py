@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from runner.engine.strategy import Demand
 from runner.model.event import Accepted
 from runner.model.order import Side
+from runner.model.parameters import build
 from runner.model.settings import SECOND, Limits, Settings, TickPolicy
 from runner.run.chaos.world import Faults, World
+from strategies.avellaneda_stoikov import AvellanedaStoikov
 from strategies.pure_market_making import PureMarketMaking
 
 
@@ -65,3 +67,15 @@ def test_no_moment_has_more_than_it_said(levels: int, amount: int, spread: str, 
         wanted = [target for target in world.engine.wanted.values() if target.side is side]
         assert len(wanted) <= said[side].orders == levels
     assert any(isinstance(event.what, Accepted) for event in world.log)
+
+
+@given(levels=st.integers(1, 20))
+def test_avellaneda_says_as_many_orders_as_it_has_slots(levels: int) -> None:
+    params = {"variant": "stationary", "risk_factor": "0.5", "order_amount": "700 ROGER", "order_levels": levels}
+    strategy = build(AvellanedaStoikov, params)
+    said = {demand.side: demand.orders for demand in strategy.demands()}
+    assert said == {side: sum(slot.startswith(name) for slot in strategy.slots()) for side, name in NAMES.items()}
+    assert {demand.quantity for demand in strategy.demands()} == {700}
+
+
+NAMES = {Side.BUY: "bid", Side.SELL: "ask"}
