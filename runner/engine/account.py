@@ -74,7 +74,7 @@ class Account:
         known = self.began is not None
         wait = NONCE_WINDOW + settings.settle
         self.past = Past(settings.tag, restored.epoch, now, wait, self._queries.__next__, known=known)
-        self.checks = Drift(markets, self._queries.__next__, self.orders.known)
+        self.checks = Drift(markets, settings.markets, self._queries.__next__, self.orders.known)
         self.guard.drift = self.checks.drift  # it grows there, and restrains here
         self._stopping = False
         self.trouble: Trouble | None = None

@@ -13,9 +13,12 @@ minutes, the venue has lost or invented money: `drift` holds it by currency (bel
 
 Where the venue does not tell transfers (403, 404), a gain is held to be a deposit, and a loss a withdrawal as long as
 all such losses come to less than a hundredth of what was held. Amounts are of the currency they are named with.
+
+Only what the strategy trades is watched: what else the account holds is its owner's business, and no bound of the run
+hangs on it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import combinations
 
@@ -26,7 +29,7 @@ from runner.model.command import Command, ListOrders, ListTransfers, Note, ReadO
 from runner.model.event import OrderRead, OrdersListed, TransfersListed
 from runner.model.market import Market
 from runner.model.money import MONEY, ZERO, plain
-from runner.model.order import BalanceRow, Fill, Side, TradeRow, TransferKind, TransferRow
+from runner.model.order import BalanceRow, Fill, OrderRow, Side, TradeRow, TransferKind, TransferRow
 from runner.model.settings import SECOND
 
 BEFORE_S, AFTER_S = 60, 5
@@ -83,11 +86,21 @@ class _Sum(Struct, frozen=True):
 class Drift:
     """Fed with every trade of the account and every reading of its balances; asks one question at a time."""
 
-    def __init__(self, markets: Mapping[str, Market], query: Callable[[], int], ours: Callable[[int], bool]) -> None:
-        """`query` numbers questions; `ours` tells whether an order is read by others anyway (orders.md 14)."""
+    def __init__(
+        self,
+        markets: Mapping[str, Market],
+        traded: Collection[str],
+        query: Callable[[], int],
+        ours: Callable[[int], bool],
+    ) -> None:
+        """`markets`: all there are, since a trade in any of them may move a currency of the markets in `traded`.
+
+        `query` numbers questions; `ours` tells whether an order is read by others anyway (orders.md 14).
+        """
         self.drift: Amounts = {}
         self._ours = ours
         self._markets = markets
+        self._watched = {currency for symbol in traded for currency in _pair(markets[symbol])}
         self._next = query
         self._base: _Reading | None = None
         self._later: _Reading | None = None
@@ -105,8 +118,13 @@ class Drift:
     def told(self, rows: Iterable[TradeRow], now: int) -> None:
         """Trades of the account, from wherever; the same may come often, with a fee at last."""
         for row in rows:
-            if row.order_id is not None and row.market in self._markets:
+            if row.order_id is not None and self._concerned(row.market):
                 self._take(row, (row.id, row.order_id), now)
+
+    def _concerned(self, symbol: str) -> bool:
+        """A trade in this market moves what is watched."""
+        market = self._markets.get(symbol)
+        return market is not None and not self._watched.isdisjoint(_pair(market))
 
     def _take(self, row: TradeRow, key: tuple[int, int], now: int) -> None:
         base = self._base
@@ -115,7 +133,10 @@ class Drift:
         known = self._flows.get(key)
         if known is not None and (known.unsure is None or row.fee is None):
             return
-        amounts, unsure = self._moved(row)
+        moved, unsure = self._moved(row)
+        amounts = {currency: amount for currency, amount in moved.items() if currency in self._watched}
+        if unsure is not None and unsure[0] not in self._watched:
+            unsure = None
         learnt = now if known is None else known.learnt
         may_be_in = base is not None and row.created_at <= base.read_s + AFTER_S
         self._flows[key] = _Flow(key, row.lots, amounts, unsure, learnt, row.created_at, may_be_in)
@@ -148,7 +169,7 @@ class Drift:
 
     def read(self, rows: Sequence[BalanceRow], asked_at: int, now: int, ahead: int) -> None:
         """All balances, asked for at `asked_at`. `ahead`: the venue's clock minus ours, ns."""
-        totals = {row.currency: MONEY.add(row.available, row.locked) for row in rows}
+        totals = {row.currency: MONEY.add(row.available, row.locked) for row in rows if row.currency in self._watched}
         asked_s, read_s = ((at + ahead) // SECOND for at in (asked_at, now))
         reading = _Reading(totals, asked_at, now, asked_s, read_s)
         if self._base is None:
@@ -225,9 +246,13 @@ class Drift:
                 least = placed
         assert least is not None
         if self._evidence is None:
-            self._evidence = Evidence(base.asked_s - BEFORE_S, now, self._lots_by_order(), self._ours)
+            self._evidence = Evidence(base.asked_s - BEFORE_S, now, self._lots_by_order(), self._to_be_read)
         else:
             self._stand(least, now, out)
+
+    def _to_be_read(self, row: OrderRow) -> bool:
+        """Its trades matter, and nobody else reads it."""
+        return self._concerned(row.market) and not self._ours(row.id)
 
     def _lots_by_order(self) -> dict[int, int]:
         lots: dict[int, int] = {}
@@ -370,6 +395,10 @@ class Drift:
         return True
 
 
+def _pair(market: Market) -> tuple[str, str]:
+    return market.base, market.quote
+
+
 def _surely_in(flow: _Flow, reading: _Reading) -> bool:
     """What was learnt before the question left is in the answer."""
     return flow.learnt < reading.asked_at or flow.traded_at < reading.asked_s - BEFORE_S
@@ -401,12 +430,12 @@ def _booked_as(transfer: TransferRow) -> set[Decimal]:
 class Evidence:
     """The orders that changed since the base, those with trades that nobody listed, and the transfers."""
 
-    def __init__(self, since_s: int, now: int, lots: Mapping[int, int], ours: Callable[[int], bool]) -> None:
-        """`lots`: what is known to have been traded since then, by order."""
+    def __init__(self, since_s: int, now: int, lots: Mapping[int, int], matters: Callable[[OrderRow], bool]) -> None:
+        """`lots`: what is known to have been traded since then, by order. `matters`: the order may have to be read."""
         self.transfers: tuple[TransferRow, ...] = ()
         self.untold: set[TransferKind] = set()
         self._since_s = since_s
-        self._lots, self._ours = lots, ours
+        self._lots, self._matters = lots, matters
         self._page: int | None = 1
         self._reads: dict[int, None] = {}
         self._kinds = list(_KINDS)
@@ -453,7 +482,7 @@ class Evidence:
         assert self._page is not None
         for row in what.rows:
             changed = row.updated_at >= self._since_s and row.executed_lots != self._lots.get(row.id, 0)
-            if changed and not self._ours(row.id):
+            if changed and self._matters(row):
                 self._reads[row.id] = None
         # The last changed come first: what follows an older one is older still.
         older = any(row.updated_at < self._since_s for row in what.rows)

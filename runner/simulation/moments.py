@@ -74,7 +74,7 @@ def _more_markets(exchange: Exchange, chosen: Switch) -> None:
         base = f"X{number:04d}"
         exchange.list_market(replace(pattern, id=f"{base}{pattern.quote}".lower(), base=base))
         for member in {key.member for key in exchange.keys.values()}:
-            exchange.deposit(member, base, Decimal(1))
+            exchange.transfer(member, base, Decimal(1))
 
 
 def _human_order(exchange: Exchange, chosen: Switch) -> None:

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from runner.engine.drift import ASSUMED_LOSS, REFUSED_FOR, STANDS_FOR, Drift
 from runner.engine.effects import Effects
@@ -27,6 +29,9 @@ ROGER = Market(
     maker_fee=Decimal("0.001"),
     taker_fee=Decimal("0.002"),
 )
+DOGE = replace(ROGER, id="dogeusd", base="DOGE", quote="USD")
+DOGE_BTC = replace(ROGER, id="dogebtc", base="DOGE")
+"""Markets that the strategy does not trade in; of the second, the quote is that of its own."""
 START = 1_700_000_000
 
 
@@ -40,11 +45,14 @@ class Venue:
         self.now = START
         self.ahead = 0  # seconds that the venue's clock shows more than ours
         self.held = {"ROGER": Decimal(1000), "BTC": Decimal(10)}
+        self.asked: list[Any] = []  # beyond what is asked for anyway
         self.trades: list[TradeRow] = []  # as the list shows them
         self.orders: dict[int, OrderRow] = {}
         self.transfers: list[TransferRow] = []
         self.told = told
-        self.checks = Drift({ROGER.symbol: ROGER}, iter(range(-1, -(10**9), -1)).__next__, lambda _id: False)
+        markets = {market.symbol: market for market in (ROGER, DOGE, DOGE_BTC)}
+        query = iter(range(-1, -(10**9), -1)).__next__
+        self.checks = Drift(markets, (ROGER.symbol,), query, lambda _id: False)
         self.out = Effects()
         self.next_read = self.next_sweep = START
         self.late: list[tuple[int, TradeRow]] = []  # news that is on its way
@@ -107,7 +115,7 @@ class Venue:
         self.held[currency] += amount - fee
 
     def invent(self, currency: str, amount: Decimal) -> None:
-        self.held[currency] += amount
+        self.held[currency] = self.held.get(currency, ZERO) + amount
 
     # Time -------------------------------------------------------------------------------------------------
 
@@ -137,6 +145,7 @@ class Venue:
         now = self.now * SECOND + 2
         self.checks.compare(self._swept, now, self.out)
         while (question := self.checks.request(now)) is not None:
+            self.asked.append(question)
             match question:
                 case ListOrders():
                     rows = tuple(sorted(self.orders.values(), key=lambda row: -row.updated_at))
@@ -261,6 +270,30 @@ def test_the_hidden_fee_of_a_self_trade_is_all_that_is_given_away() -> None:
     venue.invent("ROGER", Decimal("-0.51"))  # of one ROGER that was received
     venue.wait(900)
     assert venue.checks.drift.keys() == {"ROGER"}
+
+
+def test_what_the_strategy_does_not_trade_is_not_watched() -> None:
+    """The exchange may list a currency and hand some out: nobody is alarmed, and nothing more is asked."""
+    venue = Venue()
+    venue.wait(100)
+    venue.invent("DOGE", Decimal(1))
+    venue.wait(900)
+    assert venue.checks.drift == {}
+    assert venue.asked == []
+
+
+@pytest.mark.parametrize(("market", "paid"), [(DOGE_BTC, "BTC"), (DOGE, "USD")])
+def test_a_trade_in_another_market_is_followed_by_what_it_moves_of_ours(market: Market, paid: str) -> None:
+    venue = Venue()
+    venue.wait(100)
+    venue.trade(Side.SELL, 4000, 100, ZERO, None)
+    venue.trades[-1] = replace(venue.trades[-1], market=market.symbol, fee_currency=paid)
+    venue.held["ROGER"] += ROGER.quantity(100)  # it was DOGE that went, and what was paid came in `paid`
+    if paid != "BTC":
+        venue.held["BTC"] -= ROGER.notional(4000, 100)
+    venue.wait(900)
+    assert venue.checks.drift == {}
+    assert venue.asked == []
 
 
 def test_a_transfer_explains_once() -> None:
