@@ -123,6 +123,23 @@ MISTAKES = [
             "keep one strategy per file and remove everything from this `---` on"),
     Mistake("roger-maker", "roger\x07maker", "2:12", "yaml.encoding", "",
             "remove it; a strategy file is plain text in UTF-8"),
+    # limits
+    Mistake("max_book_age: 15s", "max_order_rate: 20 per 10s", "19:19", "unit.wrong", "risk.max_order_rate",
+            "write it as in 20/10s or 100/1m"),
+    Mistake("max_book_age: 15s", "max_order_rate: 20/2d", "19:19", "unit.wrong", "risk.max_order_rate",
+            "write a time of up to 1d"),
+    Mistake("max_book_age: 15s", "resume: after", "19:11", "value.conflict", "risk.resume", "add resume_after: 30m"),
+    Mistake("max_book_age: 15s", "resume_after: 5m", "19:17", "value.conflict", "risk.resume_after",
+            "write resume: after, or remove it"),
+    Mistake("max_book_age: 15s", "day_start: 25:00", "19:14", "value.text", "risk.day_start", "write it as in 17:30"),
+    Mistake("max_book_age: 15s", "on_breach: halt_and_flaten", "19:14", "value.unknown", "risk.on_breach",
+            "write halt_and_flatten"),
+    Mistake("max_book_age: 15s", "collar_price: 0.00005 BTC", "19:17", "value.conflict", "risk.collar_price",
+            "add price_collar: 5%, or remove it"),
+    Mistake("max_book_age: 15s", "max_daily_loss: {ROGER: 5}", "19:20", "unit.currency", "risk.max_daily_loss.ROGER",
+            "write it in BTC"),
+    Mistake("max_book_age: 15s", "min_position: {ROGER: 60000}", "19:25", "value.conflict",
+            "risk.min_position.ROGER", "write 50000 or less"),
 ]  # fmt: skip
 
 
