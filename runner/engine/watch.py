@@ -160,6 +160,7 @@ class Watch:
     def trades_known_to(self, traded_at: int) -> None:
         """The newest trade already booked, whole venue seconds: sweeps begin a minute before it."""
         self._newest_trade = traded_at
+        self._trades_from = min(self._trades_from, traded_at - OVERLAP_S)
 
     def sweep_from(self, traded_at: int | None) -> None:
         """Let the next sweep of trades begin no later than this venue second; one that is under way goes on."""

@@ -230,6 +230,27 @@ def test_rule_09_an_absent_order_counts_ten_minutes_and_is_recognised_for_ever(r
     assert desk.order(gone.client_id) in desk.orders.may_exist(desk.now)
 
 
+def test_rule_09_trades_from_while_we_were_away_are_asked_for() -> None:
+    """An order that had ended or was called absent can have come, by a proxy's copy, and been filled meanwhile."""
+    fill = Fill(
+        trade_id=1,
+        order_id=4,
+        client_id=name(),
+        market="ROGER-BTC",
+        side=Side.BUY,
+        ticks=BID,
+        lots=LOTS,
+        role=Role.MAKER,
+        fee=Decimal(0),
+        fee_currency="ROGER",
+        time=START,
+        traded_at=START // SECOND - 5000,
+        fee_final=True,
+    )
+    desk = Desk((), restored=Restored(EPOCH, fills=(fill,)))
+    assert desk.asked(ListTrades)[0].time_from == fill.traded_at - 60
+
+
 def test_rule_09_an_absent_order_that_turns_up_filled_is_booked() -> None:
     gone = held(state=OrderState.ABSENT)
     desk = Desk((), restored=Restored(EPOCH, (gone,), {"bid": 0}))
