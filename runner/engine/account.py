@@ -66,7 +66,7 @@ class Account:
             exclusive=settings.exclusive,
         )
         self.markets: Mapping[str, Market] = markets
-        self.watch = Watch(settings.settle, now)
+        self.watch = Watch(settings.settle, now, self.orders.created)
         self.guard = Guard(settings.limits, self.ledger, restored, now)
         self.heard_at: int | None = None  # the last sign of life of our own account
         # Questions beside the watch's are numbered downwards: no answer is taken for another's.

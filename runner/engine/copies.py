@@ -20,10 +20,11 @@ MISSING = "missing"  # in the place of the venue's word: it says that there is n
 
 
 class Copy(Struct):
-    """One order of the venue. `state` is the venue's word, empty until it was heard."""
+    """One order of the venue. `state` is the venue's word, empty until it was heard; `created_at` its second, or 0."""
 
     state: str = ""
     executed_lots: int = 0
+    created_at: int = 0
 
     @property
     def ended(self) -> bool:
@@ -33,6 +34,7 @@ class Copy(Struct):
         """Take news in: whether it changed anything, None if it is older than what is known."""
         if row.executed_lots < self.executed_lots or (self.ended and not row.terminal):
             return None
+        self.created_at = row.created_at
         moved = self.state != row.state or self.executed_lots != row.executed_lots
         self.state, self.executed_lots = row.state, row.executed_lots
         return moved
@@ -69,6 +71,17 @@ class Copies:
 
     def alive(self, name: str) -> list[tuple[int, Copy]]:
         return [(order_id, copy) for order_id, copy in self.of(name).items() if not copy.ended]
+
+    def created(self, since: int, until: int | None) -> frozenset[int]:
+        """Venue ids of those that the venue told of, and that it created in this time (its seconds)."""
+        return frozenset(
+            order_id
+            for copies in self._copies.values()
+            for order_id, copy in copies.items()
+            if copy.state not in {"", MISSING}
+            and copy.created_at >= since
+            and (until is None or copy.created_at < until)
+        )
 
     def executed_lots(self, name: str) -> int:
         return sum(copy.executed_lots for copy in self.of(name).values())

@@ -136,6 +136,10 @@ class Orders:
         """The venue's order is known to be one of ours."""
         return self._copies.name_of(order_id) is not None
 
+    def created(self, since: int, until: int | None) -> frozenset[int]:
+        """Venue ids of our orders that are known to have been created in this time, in venue seconds."""
+        return self._copies.created(since, until)
+
     def names_used_up(self, slot: str) -> bool:
         """The slot has no name left for another order (orders.md rule 1)."""
         return self._generations.get(slot, -1) >= GENERATION_MAX

@@ -5,7 +5,7 @@ same now and then, more often while the stream is down. Orders whose create had 
 they can have been created in. Source: orders.md rules 8-10 and 14; wire reference section 13.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
@@ -46,9 +46,15 @@ class _Listing(Struct):
     rows: list[OrderRow] = []
 
 
+Created = Callable[[int, int | None], frozenset[int]]
+"""Venue ids of our known orders that were created from the one venue second up to, but without, the other."""
+
+
 class _LookUp(Struct):
     """The search for one order. It is complete when every window was answered by less than a full page.
 
+    `expected`: orders that were known before a round began. A round that does not show all of them shows the account as
+    it was some time ago, and what it lacks may be there.
     `whole`: the venue does not filter by time. Then everything is listed, and only a listing counts that fits into one
     page and agrees with the one before.
     """
@@ -61,6 +67,7 @@ class _LookUp(Struct):
     query: int | None = None
     began: int = 0
     evidence: bool = True  # whether this round shows all that there is
+    expected: frozenset[int] = frozenset()
     candidates: dict[int, OrderRow] = {}  # of this round, by venue id
     late_rounds: int = 0
     lacked: int = 0  # complete rounds, late enough, that found no candidate
@@ -102,8 +109,9 @@ class Listed(Struct, frozen=True):
 class Watch:
     """Hands out requests when they are due, and takes their answers apart."""
 
-    def __init__(self, settle: int, now: int) -> None:
+    def __init__(self, settle: int, now: int, created: Created) -> None:
         self._settle = settle
+        self._created = created
         # Nothing is read before the private stream listens: what changed in between would be missed.
         self._chores = {name: _Chore(now + POLL_BLIND) for name in ("balances", "at_work", "trades")}
         self._listing = _Listing()
@@ -160,6 +168,7 @@ class Watch:
     def trades_known_to(self, traded_at: int) -> None:
         """The newest trade already booked, whole venue seconds: sweeps begin a minute before it."""
         self._newest_trade = traded_at
+        self._trades_from = min(self._trades_from, traded_at - OVERLAP_S)
 
     def sweep_from(self, traded_at: int | None) -> None:
         """Let the next sweep of trades begin no later than this venue second; one that is under way goes on."""
@@ -227,17 +236,20 @@ class Watch:
     def _search(self, search: _LookUp) -> Command:
         if search.whole:
             if search.page == 1:
-                search.began, search.evidence, search.seen = self.venue_clock, True, frozenset()
-                search.candidates = {}
+                self._begin_round(search, None)
             search.query = self._query()
             return ListOrders(search.query, (), None, None, search.page)
         if not search.windows:
             search.windows = [search.span]
-            search.began = self.venue_clock
-            search.evidence, search.candidates = True, {}
+            self._begin_round(search, search.span[1])
         time_from, time_to = search.windows[-1]
         search.query = self._query()
         return ListOrders(search.query, (), time_from, time_to)
+
+    def _begin_round(self, search: _LookUp, until: int | None) -> None:
+        search.began, search.evidence = self.venue_clock, True
+        search.seen, search.candidates = frozenset(), {}
+        search.expected = self._created(search.span[0], until)
 
     # Answers ----------------------------------------------------------------------------------------------
 
@@ -298,6 +310,7 @@ class Watch:
         """
         search = self._look_ups[order.client_id]
         search.query = None
+        search.seen |= {row.id for row in what.rows}
         search.candidates |= {row.id: row for row in candidates}
         if search.whole:
             return self._page_listed(search, what, order, now)
@@ -316,7 +329,6 @@ class Watch:
         return None if search.windows else self._round_ended(search, order, now)
 
     def _page_listed(self, search: _LookUp, what: OrdersListed, order: Order, now: int) -> Finding | None:
-        search.seen |= {row.id for row in what.rows}
         if what.full:
             # Its rows are still looked at, but pages in the order of the last change prove nothing: rows move between
             # them, and the same one can be missed twice.
@@ -358,8 +370,9 @@ class Watch:
 
     def _round_ended(self, search: _LookUp, order: Order, now: int) -> Finding | None:
         candidates = tuple(search.candidates.values())
+        current = search.expected <= search.seen
         too_late = order.sign_before * MILLISECOND + NONCE_WINDOW + self._settle  # venue time
-        if candidates or not search.evidence or not self.nonce_enforced or search.began < too_late:
+        if candidates or not (search.evidence and current) or not self.nonce_enforced or search.began < too_late:
             search.lacked = 0
         elif search.lacked == 0 or now - search.lacked_at >= LOOK_UPS_APART:
             search.lacked += 1

@@ -260,7 +260,7 @@ def test_rule_11_ids_below_the_intents_are_no_candidates_also_after_a_restart() 
     assert desk.order(place.client_id).id_floor == 70
     lost(desk, place)
     before = row(None, 69, at=START, side=Side.SELL, ticks=ASK)
-    answer_look_ups(desk, (before,), 90)
+    answer_look_ups(desk, (before, row(name(), 70)), 90)
     assert desk.order(place.client_id).state is OrderState.ABSENT
 
 
@@ -305,7 +305,8 @@ def test_rule_11_in_the_first_tier_too_a_row_without_the_name_forbids_absence(to
 def test_rule_11_somebody_elses_name_is_believed_in_the_first_tier_only(first_tier: bool) -> None:
     desk = proven() if first_tier else Desk()
     lost(desk, desk.asked(Place)[-1])
-    answer_look_ups(desk, (row("HUMAN", 50, at=START + SECOND),), 120)
+    known = (row(name("ask"), 1, side=Side.SELL, ticks=ASK),) if first_tier else ()
+    answer_look_ups(desk, (row("HUMAN", 50, at=START + SECOND), *known), 120)
     assert desk.order(name()).state is (OrderState.ABSENT if first_tier else OrderState.UNKNOWN)
 
 

@@ -230,6 +230,27 @@ def test_rule_09_an_absent_order_counts_ten_minutes_and_is_recognised_for_ever(r
     assert desk.order(gone.client_id) in desk.orders.may_exist(desk.now)
 
 
+def test_rule_09_trades_from_while_we_were_away_are_asked_for() -> None:
+    """An order that had ended or was called absent can have come, by a proxy's copy, and been filled meanwhile."""
+    fill = Fill(
+        trade_id=1,
+        order_id=4,
+        client_id=name(),
+        market="ROGER-BTC",
+        side=Side.BUY,
+        ticks=BID,
+        lots=LOTS,
+        role=Role.MAKER,
+        fee=Decimal(0),
+        fee_currency="ROGER",
+        time=START,
+        traded_at=START // SECOND - 5000,
+        fee_final=True,
+    )
+    desk = Desk((), restored=Restored(EPOCH, fills=(fill,)))
+    assert desk.asked(ListTrades)[0].time_from == fill.traded_at - 60
+
+
 def test_rule_09_an_absent_order_that_turns_up_filled_is_booked() -> None:
     gone = held(state=OrderState.ABSENT)
     desk = Desk((), restored=Restored(EPOCH, (gone,), {"bid": 0}))
@@ -237,6 +258,27 @@ def test_rule_09_an_absent_order_that_turns_up_filled_is_booked() -> None:
     desk.give(TradeNews(match(1, 5)))
     assert desk.order(gone.client_id).state is OrderState.FILLED
     assert desk.engine.account.ledger.position("ROGER") == Decimal("99.9")
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+def test_rule_10_a_list_that_lacks_an_order_we_know_of_shows_the_past_and_proves_no_absence(filtered: bool) -> None:
+    desk = Desk((BID_QUOTE, ASK_QUOTE))
+    ask, bid = sorted(desk.asked(Place), key=lambda place: place.side.value, reverse=True)
+    known = desk.accept(ask, 7)
+    desk.give(Sent(bid.client_id, desk.now // MILLISECOND))
+    desk.give(Unknown(bid.client_id, "timeout"))
+    old = () if filtered else (row("HUMAN", 3, "done", at=START - 3600 * SECOND, ticks=BID - 5),)
+    answered = 0
+    for second in range(400):
+        desk.wait(1)
+        shown = (*old, known) if second >= 200 else old
+        while answered < len(look_ups(desk)):
+            query = look_ups(desk)[answered].query
+            answered += 1
+            desk.give(OrdersListed(query, shown, full=False, venue_time=desk.now))
+        if second < 200:
+            assert desk.order(bid.client_id).state is OrderState.UNKNOWN
+    assert desk.order(bid.client_id).state is OrderState.ABSENT
 
 
 def test_rule_10_without_a_time_filter_only_whole_listings_that_agree_prove_absence() -> None:

@@ -15,6 +15,9 @@ from runner.run.chaos.play import play
         pytest.param(54, 4, id="a second host with a journal of its own starts while we run"),
         pytest.param(146, 4, id="an order that is left trades after the last sweep, and its fee stays provisional"),
         pytest.param(84, 4, id="a second host after a rollback"),
+        pytest.param(20117, 12, id="the exchange lists currencies and hands some out"),
+        pytest.param(20208, 12, id="slow lists and a slow create: called absent by a list older than the order"),
+        pytest.param(20093, 12, id="an order called absent is filled, and the journal goes back to before that"),
         pytest.param(3310, 30, id="a process that dies in the middle of its last stop"),
     ],
 )

@@ -46,7 +46,7 @@ def lose(world: World, away: float = 130) -> None:
         world.journal = Memory.begun(world.clock)
         # What the lost run left at work was filled meanwhile, as if somebody still saw to it.
         world.settings = replace(world.settings, take_over=True)
-        world.laws.lost_memory(())
+        world.laws.lost_memory({})
 
     world.replaced = gone
     world.crash(away)
