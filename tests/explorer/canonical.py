@@ -29,7 +29,7 @@ _LEFT_OUT = {
     Account: "ledger funds guard heard_at checks past _queries longest_doubt _reserve _forget_at _balances_at _failing",
     Orders: "_tag _epoch _settle_time _began _markets _ledger _funds _live _by_venue highest_id",
     Strangers: "_count",
-    Watch: "_settle _last_query _newest_trade _trades_from _venue_ahead",
+    Watch: "_settle _created _last_query _newest_trade _trades_from _venue_ahead",
     Process: "number free",
     Row: "trades",
     SmallWorld: "bounds engine_type now beyond trades steps",
