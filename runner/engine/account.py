@@ -27,7 +27,6 @@ from runner.model.settings import MILLISECOND, SECOND, Settings
 
 FORGET_EVERY = 60 * SECOND
 BALANCES_APART = 2 * SECOND
-UNCONFIRMED_FOR_S = 86_400  # how far back a start asks for fees that no row has told
 
 
 class Trouble(Struct, frozen=True):
@@ -204,10 +203,8 @@ class Account:
         if why == "late":
             self.orders.late(order.client_id, now)
         elif why == "stale_journal":
-            self._in_trouble(
-                Exit.UNPROVEN,
-                _stale(order.client_id),
-            )
+            self._in_trouble(Exit.UNPROVEN, _stale(order.client_id))
+            self.guard.stale(order.client_id, _stale(order.client_id), now, out)
         elif why == "other_instance":
             self._in_trouble(
                 Exit.LOCKED,
@@ -397,7 +394,7 @@ class Account:
 def _stale(name: str) -> str:
     return (
         f"the journal is an older copy: it does not know order {name}. Bring the newest copy back; if there is none, "
-        "cancel with runner cancel --mine, move the journal away, and start with --take-over"
+        "move it away: the next start rebuilds the position from the exchange; runner resume goes on with this one"
     )
 
 

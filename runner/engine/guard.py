@@ -15,7 +15,7 @@ from runner.engine.pace import Pace
 from runner.engine.risk import Restraint
 from runner.model.command import RiskKept
 from runner.model.event import Restored
-from runner.model.latch import LATE_ORDER, Latch
+from runner.model.latch import LATE_ORDER, STALE_JOURNAL, Latch
 from runner.model.money import plain
 from runner.model.order import Order
 from runner.model.settings import SECOND, Limits
@@ -104,6 +104,10 @@ class Guard:
         """An order came into being after it was proven that it could not (orders.md rule 9)."""
         why = f"order {client_id} turned up although it was proven absent: connector.settle is too short for this venue"
         self.latches.set(LATE_ORDER, "halt_and_cancel", why, now, out, client_id)
+
+    def stale(self, client_id: str, why: str, now: int, out: Effects) -> None:
+        """The journal does not know an order of its own epoch. It learns the name now, so that only this remembers."""
+        self.latches.set(STALE_JOURNAL, "halt_and_cancel", why, now, out, client_id)
 
     def _in_a_row(self, name: str, count: int, most: int | None, now: int, out: Effects) -> None:
         if most is None or count < most:

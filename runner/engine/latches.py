@@ -10,7 +10,7 @@ from runner.engine.effects import Effects
 from runner.engine.losses import DAY, begun_anew, decoded, encoded
 from runner.model.command import Change, LatchLifted, LatchSet, RiskKept
 from runner.model.event import Restored
-from runner.model.latch import LATE_ORDER, Latch
+from runner.model.latch import FOR_A_PERSON, Latch
 from runner.model.settings import Limits, OnBreach
 
 _WORST: tuple[OnBreach, ...] = ("reject", "reduce_only", "halt", "halt_and_cancel", "halt_and_flatten")
@@ -66,8 +66,8 @@ class Latches:
 
     def lifts_at(self, latch: Latch) -> int | None:
         """When it goes by itself; None where only a person lifts it."""
-        if latch.name == LATE_ORDER:
-            return None  # the assumption behind every proof of absence was wrong: no time mends that
+        if latch.name in FOR_A_PERSON:
+            return None
         match self.limits.resume:
             case "after" if self.limits.resume_after is not None:
                 return latch.since + self.limits.resume_after

@@ -36,7 +36,6 @@ FILLS_GRACE = SECOND  # how long the stream's own events may take before the ord
 MARKET_POLL = 3 * SECOND // 2
 SIGN_WITHIN = 5 * SECOND  # from the intent to the signature; after that it is proven not sent
 ABSENT_COUNTS = 600 * SECOND
-CONFIRMED_WITHIN = 60 * SECOND
 INSTANCE_ACTIVE = 120 * SECOND  # an order of another journal that moved so shortly before our start has a live owner
 PRIVATE_NEWS_WITHIN = 2 * SECOND  # of a public trade that should have been with us
 FORGET_AFTER = 900 * SECOND  # an ended order; should it turn up later, its name still tells whose it is

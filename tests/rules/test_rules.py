@@ -692,6 +692,12 @@ def test_rule_25_a_generation_above_the_journals_is_a_stale_journal(state: str) 
     desk.give(OrderNews(row(name(generation=5), 4, state)))
     assert desk.engine.stop is not None
     assert desk.engine.stop.exit_code == 7
+    # The name is in the journal now: without a latch the next start would see nothing wrong.
+    (latch,) = [c.latch for output in desk.outputs for c in output.changes if isinstance(c, LatchSet)]
+    again = Desk(restored=Restored(EPOCH, generations={"bid": 5}, latches=(latch,)))
+    assert (latch.name, again.asked(Place)) == ("stale_journal", [])
+    assert again.engine.stop is not None
+    assert again.engine.stop.exit_code == Exit.RISK
 
 
 @pytest.mark.parametrize("sought", [False, True])
