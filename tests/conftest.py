@@ -28,10 +28,12 @@ def _nobodys_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _ctrl_c_reaches_child_processes() -> None:
+def _signals_reach_child_processes() -> None:
     """A shell starts a job in the background with SIGINT ignored, and an ignored signal is inherited by children."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 _REAL = ("tests/loopback/", "tests/conformance/", "tests/run/test_whole_line", "tests/cli/test_run", "tests/test_wheel")
