@@ -71,10 +71,14 @@ def test_on_the_embedded_exchange_it_leaves_nothing_behind(tmp_path: Path, state
     assert not state.exists()
 
 
+def _states(opened: Opened) -> list[str]:
+    return [row["state"] for row in open_orders(opened).values()]
+
+
 def test_beside_a_run_and_after_its_death(tmp_path: Path, state: Path, opened: Opened) -> None:
     file = far_quotes(tmp_path, opened)
     with running(file, state=state, opened=opened) as process:
-        until(lambda: len(open_orders(opened)) == 4, while_alive=process)
+        until(lambda: _states(opened) == ["wait"] * 4, while_alive=process)
         before = everything(opened)
         beside = json.loads(plan(file, "--json", state=state, opened=opened).stdout)
         assert beside["beside_a_run"] is True

@@ -53,7 +53,7 @@ def runner_status(file: Path, state: Path, peer: Opened) -> dict[str, Any]:
 def test_a_lost_journal_is_rebuilt_from_the_exchange(tmp_path: Path, state: Path, peer: Opened) -> None:
     file = tmp_path / "line.yml"
     file.write_text(strategy_text(peer.connector))
-    first = runner_run(file, "--for=1s", "--set=risk.max_open_orders=0", SOON, state=state, opened=peer)
+    first = runner_run(file, "--for=1s", "--set=risk.max_spread=1bps", SOON, state=state, opened=peer)
     assert first.returncode == 0, first.stderr
     lost = journal_in(state)
     with contextlib.closing(sqlite3.connect(lost)) as connection:  # it began ten minutes ago

@@ -32,7 +32,7 @@ def test_a_warning_does_not_change_the_exit_code(thin: str) -> None:
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
     assert lines[0] == f"{thin}: ok, pure_market_making on ROGER-BTC at sandbox"
-    assert lines[1].startswith(
+    assert lines[2].startswith(
         f"{thin}:7:24: warning: buying and selling again may earn no more than 0.4%, and two fees"
     )
 

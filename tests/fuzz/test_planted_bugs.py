@@ -14,7 +14,7 @@ from runner.run.fuzz.small import file_in, smallest
 from runner.run.markets import known_markets
 
 EXAMPLES = 200
-LINES_MAX = 11
+LINES_MAX = 13  # with the two lines of the tick, where it depends on when the strategy is asked
 """version, name, connector with type and venue, markets, strategy with use, params and the two required ones."""
 
 

@@ -66,7 +66,7 @@ async def test_books_and_exchange_agree_after_sigterm(tmp_path: Path) -> None:
         agreed = await agreement(tmp_path, opened, opening)
     assert (ended[0].exit_code, ended[0].summary["stopped_by"]) == (0, "signal")
     assert agreed.differences == ()
-    assert agreed.orders == ended[0].summary["orders"]["placed"] >= 4
+    assert agreed.orders == ended[0].summary["orders"]["placed"] >= 2  # one a side leaves before any answer
     assert agreed.fills == ended[0].summary["fills"] >= 1
     assert not [what for what, _ in notes_in(tmp_path) if what in {"venue.fault", "book.gap", "query.failed"}]
 

@@ -14,7 +14,7 @@ from runner.config.tree import builtin
 from runner.run.fuzz.case import Outcome, Refused, Tape, play_text
 from runner.run.fuzz.search import Found
 from runner.run.fuzz.witness import Failure
-from runner.simulation.scenes import Scene
+from runner.simulation.scenes import SCENES, Scene
 
 ON_THE_SANDBOX = {"type": "altmarkets", "venue": "sandbox"}
 """Where a case is played whatever the file says; nobody repeats it on an exchange with money."""
@@ -33,10 +33,16 @@ class Small(Struct, frozen=True):
 
 
 def smallest(spec: RunSpec, found: Found) -> Small:
-    """Take scenes away, then groups of keys, then keys. An interruption ends it with what is small by then."""
+    """Look for one scene that does it alone, take scenes away, then groups of keys, then keys. An interruption ends it
+    with what is small by then."""
     keys = _with_params({**builtin(spec.root), "connector": ON_THE_SANDBOX}, found.case.params)
     small = Small(keys, found.case.tape, found.failure, 0)
     try:
+        for scenes in _alone(small.tape.scenes):
+            before = small
+            small = _tried(spec, small, structs.replace(small, tape=structs.replace(small.tape, scenes=scenes)))
+            if small.tape is not before.tape:
+                break
         number = 0
         while number < len(small.tape.scenes):
             before = small
@@ -62,6 +68,16 @@ def _tried(spec: RunSpec, small: Small, smaller: Small) -> Small:
     if failure is None or failure.code != small.failure.code:
         return structs.replace(small, tries=tries)
     return structs.replace(smaller, failure=failure, tries=tries)
+
+
+def _alone(scenes: Sequence[Scene]) -> Iterator[tuple[Scene, ...]]:
+    """No scene at all, and each kind that there is by itself, in the order of its description: what was found may take
+    several scenes to bring about what one of another kind is."""
+    if scenes:
+        yield ()
+    if len(scenes) > 1:
+        percent = max(scene.percent for scene in scenes)
+        yield from ((Scene(kind=kind, percent=percent if kind.startswith("spike") else 0),) for kind in SCENES)
 
 
 def _fewer(scenes: Sequence[Scene], number: int) -> Iterator[tuple[Scene, ...]]:
