@@ -116,7 +116,7 @@ def test_refusing_lasts_as_long_as_the_loss() -> None:
     assert world.journal.latches == {}
     assert world.laws.violations == []
     refused = world.engine.account.guard.restraint(world.clock)
-    assert refused is None or refused.code == "max_drawdown"
+    assert refused is None or refused.code in {"max_drawdown", "max_mark_age"}  # who holds much may find no mark
 
 
 @pytest.mark.parametrize("resume", ["after", "next_day"])
