@@ -15,6 +15,9 @@ TIGHT: dict[str, Any] = {
     "max_open_orders": 1,
     "max_order_notional": {"BTC": Decimal("0.001")},
     "max_position": {"ROGER": Decimal(100)},
+    "max_order_amount": {"ROGER": Decimal(100)},
+    "min_order_notional": {"BTC": Decimal(1)},
+    "min_position": {"ROGER": Decimal(0)},
 }
 """Of each limit a value that the strategies of `climates` pass at once: 500 ROGER an order, which are 0.025 BTC."""
 
