@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from runner.config.shape import File
 from runner.config.spec import RunSpec
 from runner.engine.worth import without_room
 from runner.model import parameters
+from runner.model.money import plain
 from runner.model.parameters import Parameter
 from runner.model.settings import TickPolicy
 from runner.model.units import Duration, Ratio
@@ -78,7 +80,14 @@ def lines(draw: st.DrawFn) -> list[Line]:
     symbols = draw(st.lists(st.sampled_from(list(LISTINGS)), min_size=1, max_size=3, unique=True))
     usual = Usual.of([(symbol, LISTINGS[symbol].price, LISTINGS[symbol].quantity) for symbol in symbols])
     drawn = list(_section(draw, File, 0, _Drawn(symbols, usual, draw(st.sampled_from(sorted(STRATEGIES)))), ()))
-    return _with_room(_every_at_least_at_most_every(_without(drawn, _contradicting(drawn))))
+    return _with_room(_every_at_least_at_most_every(_without(_of_one_mind(drawn), _contradicting(drawn))))
+
+
+def _of_one_mind(drawn: list[Line]) -> list[Line]:
+    """What a bundled strategy refuses by itself: a finite horizon that is not said."""
+    if any(line.key == "horizon" and line.value != "null" for line in drawn):
+        return drawn
+    return [line._replace(value="hummingbot") if line.value == "finite_horizon" else line for line in drawn]
 
 
 def _every_at_least_at_most_every(drawn: list[Line]) -> list[Line]:
@@ -204,6 +213,8 @@ def _value(draw: st.DrawFn, row: Parameter, members: tuple[Any, ...], file: _Dra
         words = draw(st.lists(values.scalars(row, inner, file.usual), unique=True, max_size=3))
         return f"[{', '.join(map(str, words))}]"
     value = draw(values.scalars(row, kind, file.usual))
+    if isinstance(value, Decimal):
+        return plain(value)  # an exponent is no number of a file
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
