@@ -84,10 +84,13 @@ def lines(draw: st.DrawFn) -> list[Line]:
 
 
 def _of_one_mind(drawn: list[Line]) -> list[Line]:
-    """What a bundled strategy refuses by itself: a finite horizon that is not said."""
-    if any(line.key == "horizon" and line.value != "null" for line in drawn):
-        return drawn
-    return [line._replace(value="hummingbot") if line.value == "finite_horizon" else line for line in drawn]
+    """What a bundled strategy refuses by itself: a horizon where the form has none, and none where it needs one."""
+    horizon = any(line.key == "horizon" and line.value != "null" for line in drawn)
+    fitting = {"finite_horizon": "finite_horizon" if horizon else "hummingbot"}
+    fitting["stationary"] = "hummingbot" if horizon else "stationary"
+    return [
+        line._replace(value=fitting.get(line.value, line.value)) if line.key == "variant" else line for line in drawn
+    ]
 
 
 def _every_at_least_at_most_every(drawn: list[Line]) -> list[Line]:
