@@ -1,6 +1,6 @@
 """Every limit that is set, how much of it is used now, and what is left: what `runner risk` prints.
 
-Use is counted as the gate counts it: the worst case of each side, orders of unknown fate in full.
+Use is what the gate counts: the worst case of each side, orders of unknown fate in full.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from runner.engine.depth import Depth
 from runner.engine.guard import Guard
-from runner.engine.risk import Situation
+from runner.engine.risk import Gate, Situation
 from runner.model.money import MONEY, ZERO, plain, quotient
 from runner.model.order import Side
 from runner.model.settings import SECOND, Limits
@@ -35,11 +35,12 @@ def headroom(limits: Limits, at: Situation, guard: Guard) -> tuple[Use, ...]:
 
 
 def _uses(limits: Limits, at: Situation, guard: Guard) -> Iterator[Use]:
+    gate = Gate(limits, at)  # it has counted what there is, before anybody asks for more
     yield from _orders(limits)
-    yield from _positions(limits, at)
+    yield from _positions(limits, gate)
     if limits.max_open_orders is not None:
-        yield _count("max_open_orders", len(at.orders), limits.max_open_orders)
-    yield from _notionals(limits, at)
+        yield _count("max_open_orders", gate.open_orders, limits.max_open_orders)
+    yield from _notionals(limits, gate)
     yield from _balances(limits, at)
     for name, rate, used in (
         ("max_order_rate", limits.max_order_rate, guard.pace.placed),
@@ -69,34 +70,22 @@ def _orders(limits: Limits) -> Iterator[Use]:
         yield Use("price_collar", "", f"{_percent(limits.price_collar)} of {reference}", "", "")
 
 
-def _positions(limits: Limits, at: Situation) -> Iterator[Use]:
+def _positions(limits: Limits, gate: Gate) -> Iterator[Use]:
     for currency, most in limits.max_position.items():
-        held = MONEY.add(at.position(currency), at.provisional_fees(currency))
-        worst = MONEY.add(held, _base(at, currency, Side.BUY))
+        worst = gate.highest(currency)
         yield _amount("max_position", currency, worst, most, MONEY.subtract(most, worst))
     for currency in dict.fromkeys((*limits.min_position, *limits.max_position)):
         least = limits.least_position(currency)
         if least is not None:
-            worst = MONEY.subtract(at.position(currency), _base(at, currency, Side.SELL))
+            worst = gate.lowest(currency)
             yield _amount("min_position", currency, worst, least, MONEY.subtract(worst, least))
 
 
-def _notionals(limits: Limits, at: Situation) -> Iterator[Use]:
+def _notionals(limits: Limits, gate: Gate) -> Iterator[Use]:
     for currency, most in limits.max_open_notional.items():
         for side in Side:
-            worth: Decimal | None = ZERO
-            for order in at.orders:
-                market = at.markets[order.market]
-                if market.quote == currency and order.side is side and order.ticks is not None and worth is not None:
-                    worth = MONEY.add(worth, market.notional(order.ticks, order.unbooked_lots))
-            for symbol, book in at.books.items():
-                market = at.markets[symbol]
-                held = MONEY.multiply(at.position(market.base), Decimal(side.sign))
-                best = book.best_ask() or book.best_bid()
-                if market.quote != currency or held <= 0 or worth is None:
-                    continue
-                worth = None if best is None else MONEY.add(worth, MONEY.multiply(held, market.price(best[0])))
-            if worth is None:
+            worth, unpriced = gate.open_notional(currency, side)
+            if unpriced is not None:
                 yield Use("max_open_notional", f"{currency} {side.value}", f"{plain(most)} {currency}", None, None)
             else:
                 yield _amount("max_open_notional", currency, worth, most, MONEY.subtract(most, worth), side.value)
@@ -136,16 +125,6 @@ def _losses(limits: Limits, guard: Guard) -> Iterator[Use]:
             high = equity.day_start if name == "max_daily_loss" else equity.peak
             lost = max(ZERO, MONEY.subtract(high, equity.last))
             yield _amount(name, currency, lost, most, MONEY.subtract(most, lost))
-
-
-def _base(at: Situation, currency: str, side: Side) -> Decimal:
-    """Base of a currency that the orders of one side may still move."""
-    total = ZERO
-    for order in at.orders:
-        market = at.markets[order.market]
-        if order.side is side and market.base == currency:
-            total = MONEY.add(total, market.quantity(order.unbooked_lots))
-    return total
 
 
 # As texts -----------------------------------------------------------------------------------------------------

@@ -326,18 +326,16 @@ class Gate:
     def _exposure(self, target: Target, market: Market, ticks: int) -> _Refusal | None:
         if not self._worth:
             return None
-        limits, position = self._limits, self._at.position
+        limits = self._limits
         (gained, received), (given, paid) = self._flows(target.market, target.side, ticks, target.lots)
         most = limits.max_position.get(gained)
         if most is not None:
-            # A fee that nobody has told may turn out to be less, and the position more.
-            held = MONEY.add(position(gained), self._at.provisional_fees(gained))
-            worst = MONEY.add(held, MONEY.add(received, self._received.get(gained, ZERO)))
+            worst = MONEY.add(self.highest(gained), received)
             if worst > most:
                 return "max_position", {"currency": gained, "worst": plain(worst), "limit": plain(most)}
         least = limits.least_position(given)
         if least is not None:
-            worst = MONEY.subtract(position(given), MONEY.add(paid, self._paid.get(given, ZERO)))
+            worst = MONEY.subtract(self.lowest(given), paid)
             if worst < least:
                 code = "min_position" if given in limits.min_position else "max_position"
                 return code, {"currency": given, "worst": plain(worst), "limit": plain(least)}
@@ -345,21 +343,11 @@ class Gate:
         return None if most is None else self._open_notional(target, market, ticks, most)
 
     def _open_notional(self, target: Target, market: Market, ticks: int, most: Decimal) -> _Refusal | None:
-        """What is held on the order's side, at the best ask, and every order of that side at its price."""
-        worth = MONEY.add(self._notional.get((market.quote, target.side), ZERO), market.notional(ticks, target.lots))
-        for symbol, book in self._at.books.items():
-            other = self._at.markets[symbol]
-            held = MONEY.multiply(self._at.position(other.base), Decimal(target.side.sign))
-            if other.quote != market.quote or held <= 0:
-                continue
-            bid, ask = book.best_bid(), book.best_ask()
-            best = ask or bid
-            if best is None:  # what is held there has no price now
-                return "max_open_notional", {"worst": None, "limit": plain(most), "unpriced": symbol}
-            worth = MONEY.add(worth, MONEY.multiply(held, other.price(best[0])))
-        if worth <= most:
-            return None
-        return "max_open_notional", {"worst": plain(worth), "limit": plain(most)}
+        there, unpriced = self.open_notional(market.quote, target.side)
+        if unpriced is not None:
+            return "max_open_notional", {"worst": None, "limit": plain(most), "unpriced": unpriced}
+        worth = MONEY.add(there, market.notional(ticks, target.lots))
+        return None if worth <= most else ("max_open_notional", {"worst": plain(worth), "limit": plain(most)})
 
     def _parent(self, target: Target, market: Market, _ticks: int) -> _Refusal | None:
         if target.parent is None:
@@ -395,6 +383,35 @@ class Gate:
         return Refused(target, "self_trade", {"price": plain(market.price(ticks)), "own": plain(market.price(own))})
 
     # Worst case -------------------------------------------------------------------------------------------
+
+    @property
+    def open_orders(self) -> int:
+        return self._open
+
+    def highest(self, currency: str) -> Decimal:
+        """The most that may be held: the position and all that orders may still bring."""
+        # A fee that nobody has told may turn out to be less, and the position more.
+        held = MONEY.add(self._at.position(currency), self._at.provisional_fees(currency))
+        return MONEY.add(held, self._received.get(currency, ZERO))
+
+    def lowest(self, currency: str) -> Decimal:
+        """The least that may be held: the position less all that orders may still take."""
+        return MONEY.subtract(self._at.position(currency), self._paid.get(currency, ZERO))
+
+    def open_notional(self, quote: str, side: Side) -> tuple[Decimal, str | None]:
+        """What is held on a side, at the best ask, and every order of that side at its price; and the market whose
+        position has no price now, where there is one."""
+        worth = self._notional.get((quote, side), ZERO)
+        for symbol, book in self._at.books.items():
+            market = self._at.markets[symbol]
+            held = MONEY.multiply(self._at.position(market.base), Decimal(side.sign))
+            if market.quote != quote or held <= 0:
+                continue
+            best = book.best_ask() or book.best_bid()
+            if best is None:
+                return worth, symbol
+            worth = MONEY.add(worth, MONEY.multiply(held, market.price(best[0])))
+        return worth, None
 
     def _count(self, symbol: str, side: Side, ticks: int | None, lots: int, parent: str | None) -> None:
         self._open += 1
@@ -438,8 +455,7 @@ class Gate:
         base, quote, buys = market.base, market.quote, target.side is Side.BUY
         most = limits.max_position.get(base) if buys else limits.least_position(base)
         if most is not None:
-            moves = (self._received if buys else self._paid).get(base, ZERO)
-            worst = (MONEY.add if buys else MONEY.subtract)(self._at.position(base), moves)
+            worst = self.highest(base) if buys else self.lowest(base)
             bound = "max_position" if buys or base not in limits.min_position else "min_position"
             numbers[bound] = f"{plain(worst)} of {plain(most)} {base}"
         most = limits.max_order_amount.get(base)
