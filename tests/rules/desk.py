@@ -30,7 +30,7 @@ from runner.model.event import (
 )
 from runner.model.ids import client_id
 from runner.model.market import Market
-from runner.model.order import BalanceRow, Order, OrderRow, OrderState, Quote, Side, TradeRow
+from runner.model.order import BalanceRow, Fill, Order, OrderRow, OrderState, Quote, Role, Side, TradeRow
 from runner.model.settings import MILLISECOND, SECOND, Settings
 
 ROGER = Market(
@@ -262,3 +262,21 @@ def match(trade_id: int, order_id: int, lots: int = LOTS, **fields: Any) -> Trad
 
 def name(slot: str = "bid", generation: int = 0, epoch: int = EPOCH) -> str:
     return client_id(TAG, epoch, slot, generation)
+
+
+def booked(trade_id: int, order_id: int, **fields: Any) -> Fill:
+    """A fill of a whole bid as the journal remembers it, its fee not told yet."""
+    values = {
+        "client_id": name(),
+        "market": ROGER.symbol,
+        "side": Side.BUY,
+        "ticks": BID,
+        "lots": LOTS,
+        "role": Role.MAKER,
+        "fee": Decimal("0.1"),
+        "fee_currency": "ROGER",
+        "time": START,
+        "traded_at": START // SECOND,
+        **fields,
+    }
+    return Fill(trade_id=trade_id, order_id=order_id, **values)

@@ -5,11 +5,11 @@ from decimal import Decimal
 from types import MappingProxyType
 
 import pytest
-from desk import EPOCH, LOTS, START, Desk, match, name, row
+from desk import EPOCH, LOTS, START, Desk, booked, match, name, row
 
 from runner.model.command import Command, LatchSet, ListTrades, ReadOrder
 from runner.model.event import OrderRead, Restored, StreamUp, TradeNews, TradesListed, What
-from runner.model.order import Fill, OrderRow, Role, Side, TradeRow
+from runner.model.order import Fill, OrderRow, TradeRow
 from runner.model.settings import SECOND
 
 MINUTES = 60
@@ -66,21 +66,9 @@ def test_a_quiet_hour_after_a_fill_is_no_alarm() -> None:
 
 
 def fill(order_id: int = 1, *, final: bool = True) -> Fill:
-    return Fill(
-        trade_id=5,
-        order_id=order_id,
-        client_id=name(),
-        market="ROGER-BTC",
-        side=Side.BUY,
-        ticks=4000,
-        lots=LOTS,
-        role=Role.MAKER,
-        fee=Decimal("0.1"),
-        fee_currency="ROGER",
-        time=START - 3600 * SECOND,
-        traded_at=START // SECOND - 3600,
-        fee_final=final,
-    )
+    """Traded an hour ago."""
+    then = START - 3600 * SECOND
+    return booked(5, order_id, time=then, traded_at=then // SECOND, fee_final=final)
 
 
 @pytest.mark.parametrize("final", [True, False])

@@ -1,10 +1,10 @@
 """orders.md rule 11: what the venue's names are worth, and what is done where they are worth nothing."""
 
 from collections.abc import Callable
-from decimal import Decimal
 
+import desk as by_default
 import pytest
-from desk import ASK, ASK_QUOTE, BID, BID_QUOTE, EPOCH, LOTS, ROGER, START, TAG, D, Desk, W, match, name, row
+from desk import ASK, ASK_QUOTE, BID, BID_QUOTE, EPOCH, LOTS, ROGER, START, TAG, D, Desk, W, booked, match, name, row
 from msgspec.structs import replace
 
 from runner.engine.reconcile import Target
@@ -24,7 +24,7 @@ from runner.model.event import (
     TradeNews,
     Unknown,
 )
-from runner.model.order import Fill, Order, OrderRow, OrderState, Quote, Role, Side
+from runner.model.order import Order, OrderRow, OrderState, Quote, Side
 from runner.model.settings import MILLISECOND, SECOND
 
 LOW_QUOTE = Quote("low", Side.BUY, 0.00003, 100)
@@ -32,24 +32,8 @@ MILLISECONDS = START // MILLISECOND
 
 
 def held(state: OrderState = OrderState.SENT, order_id: int | None = None, generation: int = 0) -> Order:
-    """A bid as the journal remembers it."""
-    return Order(
-        client_id=name(generation=generation),
-        slot="bid",
-        generation=generation,
-        market=ROGER.symbol,
-        side=Side.BUY,
-        ticks=BID,
-        lots=LOTS,
-        state=state,
-        created=START - SECOND,
-        changed=START - SECOND,
-        event=1,
-        sign_before=MILLISECONDS + 4000,
-        id_floor=40,
-        nonce=MILLISECONDS - 1000,
-        venue_ids=() if order_id is None else (order_id,),
-    )
+    """A bid as the journal remembers it, intended when the highest id known was 40."""
+    return replace(by_default.held(order_id, state, generation), id_floor=40)
 
 
 def sent(desk: Desk, place: Place) -> None:
@@ -267,20 +251,7 @@ def test_rule_11_ids_below_the_intents_are_no_candidates_also_after_a_restart() 
 @pytest.mark.parametrize("told_by", ["order", "intent", "fill", "trade"])
 def test_rule_11_the_highest_id_that_was_ever_told_goes_with_an_intent(told_by: str) -> None:
     orders = {"order": (held(OrderState.CANCELLED, 70),), "intent": (replace(held(), id_floor=70),)}
-    fill = Fill(
-        trade_id=1,
-        order_id=70,
-        client_id=name(),
-        market=ROGER.symbol,
-        side=Side.BUY,
-        ticks=BID,
-        lots=LOTS,
-        role=Role.MAKER,
-        fee=Decimal(0),
-        fee_currency="ROGER",
-        time=START,
-        traded_at=START // SECOND,
-    )
+    fill = booked(1, 70)
     fills = (fill,) if told_by == "fill" else ()
     desk = Desk((), restored=Restored(EPOCH, orders.get(told_by, ()), {"bid": 0}, fills))
     if told_by == "trade":

@@ -17,6 +17,7 @@ from desk import (
     D,
     Desk,
     W,
+    booked,
     held,
     match,
     name,
@@ -58,7 +59,7 @@ from runner.model.event import (
 )
 from runner.model.exits import Exit
 from runner.model.ids import GENERATION_MAX, parse_client_id
-from runner.model.order import BalanceRow, Fill, OrderState, Quote, Role, Side
+from runner.model.order import BalanceRow, OrderState, Quote, Side
 from runner.model.settings import MILLISECOND, SECOND, Limits
 
 MILLISECONDS = START // MILLISECOND
@@ -232,21 +233,7 @@ def test_rule_09_an_absent_order_counts_ten_minutes_and_is_recognised_for_ever(r
 
 def test_rule_09_trades_from_while_we_were_away_are_asked_for() -> None:
     """An order that had ended or was called absent can have come, by a proxy's copy, and been filled meanwhile."""
-    fill = Fill(
-        trade_id=1,
-        order_id=4,
-        client_id=name(),
-        market="ROGER-BTC",
-        side=Side.BUY,
-        ticks=BID,
-        lots=LOTS,
-        role=Role.MAKER,
-        fee=Decimal(0),
-        fee_currency="ROGER",
-        time=START,
-        traded_at=START // SECOND - 5000,
-        fee_final=True,
-    )
+    fill = booked(1, 4, traded_at=START // SECOND - 5000, fee_final=True)
     desk = Desk((), restored=Restored(EPOCH, fills=(fill,)))
     assert desk.asked(ListTrades)[0].time_from == fill.traded_at - 60
 
@@ -483,18 +470,10 @@ def test_rule_15_a_fee_that_is_as_expected_is_no_news() -> None:
 @pytest.mark.parametrize(("final", "since"), [(False, 5000), (True, 60)])
 def test_rule_15_sweeps_reach_back_to_the_oldest_fee_that_was_not_told(final: bool, since: int) -> None:
     first, second = (
-        Fill(
-            trade_id=number,
-            order_id=number,
+        booked(
+            number,
+            number,
             client_id=name(generation=number),
-            market=ROGER.symbol,
-            side=Side.BUY,
-            ticks=BID,
-            lots=LOTS,
-            role=Role.MAKER,
-            fee=Decimal("0.1"),
-            fee_currency="ROGER",
-            time=START,
             traded_at=START // SECOND - 5000 * (number == 1),
             fee_final=final or number == 2,
         )
@@ -509,21 +488,7 @@ def test_rule_15_sweeps_reach_back_to_the_oldest_fee_that_was_not_told(final: bo
 
 
 def test_rule_15_the_hidden_side_of_a_self_trade_is_not_waited_for() -> None:
-    told = Fill(
-        trade_id=1,
-        order_id=1,
-        client_id=name(),
-        market=ROGER.symbol,
-        side=Side.BUY,
-        ticks=BID,
-        lots=LOTS,
-        role=Role.MAKER,
-        fee=Decimal("0.1"),
-        fee_currency="ROGER",
-        time=START,
-        traded_at=START // SECOND - 5000,
-        fee_final=True,
-    )
+    told = booked(1, 1, traded_at=START // SECOND - 5000, fee_final=True)
     hidden = msgspec.structs.replace(told, order_id=2, side=Side.SELL, fee_final=False)
     newest = msgspec.structs.replace(told, trade_id=2, order_id=3, traded_at=START // SECOND)
     desk = Desk((), restored=Restored(EPOCH, fills=(told, hidden, newest)))
