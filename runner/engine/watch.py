@@ -198,20 +198,24 @@ class Watch:
     # Asking -----------------------------------------------------------------------------------------------
 
     def requests(self, now: int, reads: Iterable[int], most: int) -> list[Command]:
-        """Up to `most` requests that are due. `reads`: venue ids of orders to read."""
+        """Up to `most` requests that are due. `reads`: venue ids of orders to read.
+
+        Reads come last: a strategy that trades much wants more of them than the budget has, and behind them nothing
+        would be listed, swept or looked up any more.
+        """
         commands: list[Command] = []
-        busy = set(self._reads.values())
-        for order_id in dict.fromkeys(reads):
-            if len(commands) < most and order_id not in busy:
-                query = self._query()
-                self._reads[query] = order_id
-                commands.append(ReadOrder(query, order_id))
         for name, chore in self._chores.items():
             if len(commands) < most and chore.query is None and chore.due <= now:
                 commands.append(self._ask(name, chore, now))
         for search in self._look_ups.values():
             if len(commands) < most and search.query is None and search.due <= now:
                 commands.append(self._search(search))
+        busy = set(self._reads.values())
+        for order_id in dict.fromkeys(reads):
+            if len(commands) < most and order_id not in busy:
+                query = self._query()
+                self._reads[query] = order_id
+                commands.append(ReadOrder(query, order_id))
         return commands
 
     def _query(self) -> int:
