@@ -84,7 +84,6 @@ class _Conversion:
     """One file on its way. Problems are collected, so that all of them are told at once."""
 
     def __init__(self, root: Keys, source: Source, sandbox_markets: Collection[str]) -> None:
-        self._root = root
         self._source = source
         self._sandbox_markets = sandbox_markets
         self._problems: list[Problem] = []

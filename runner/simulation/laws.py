@@ -444,13 +444,6 @@ class Laws:
             if other != name and other not in self.excused and _slot(other) == slot:
                 self._broken("one_per_slot", now, name, f"one live order in slot {slot}", f"also {order_id} ({other})")
 
-    def _fee_untold(self, fill: Fill) -> bool:
-        """Of a self-trade the venue lists the maker's side only: what the taker's cost, it tells nobody."""
-        trade = self._trades.get(fill.key)
-        if trade is None or fill.fee_final or trade.maker.member != trade.taker.member:
-            return False
-        return trade.taker.id == fill.order_id
-
     def _limits(self, new: Row | None, now: int) -> None:
         live = [self._rows[name][id_] for id_, name in self._live.items() if self._counts(name, now)]
         # Where an extra order was filled, or may be, the position is not by our doing alone.
