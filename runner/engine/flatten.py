@@ -136,6 +136,9 @@ class Flatten:
                 self._order = order.client_id
                 self._attempts += 1
                 return True
+            case Refused(code=restraint.code):
+                # Sold once more, and the late one filled as well, it would be turned round (orders.md rules 9 and 19).
+                self._why, self._hopeless = "an order that is gone may still turn up, and counts for it", True
             case Refused(code=code, numbers=numbers):
                 self._why = f"{code} " + ", ".join(f"{name} {value}" for name, value in numbers.items())
                 self._hopeless = code not in ("book_not_live", "max_book_age", "max_account_age", "max_clock_skew")
