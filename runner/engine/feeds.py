@@ -30,6 +30,7 @@ class Feed:
 
     def __init__(self, market: Market, orders: Orders, ledger: Ledger, funds: Funds, initial: Decimal) -> None:
         self.market = market
+        self.symbol = market.symbol
         self.book = Book()
         self.trades: list[PublicTrade] = []
         self.own_fills: list[Fill] = []  # since the last tick
@@ -43,13 +44,13 @@ class Feed:
         self._initial = initial
 
     def orders(self) -> Sequence[Order]:
-        return [order for order in self._orders.live() if order.market == self.market.symbol]
+        return [order for order in self._orders.live() if order.market == self.symbol]
 
     def fills(self) -> Sequence[tuple[str, Fill]]:
         return [(_slot(fill.client_id), fill) for fill in self.own_fills]
 
     def position(self) -> Position:
-        holding = self._ledger.holding(self.market.symbol)
+        holding = self._ledger.holding(self.symbol)
         average = None if holding.average_price is None else float(holding.average_price)
         bid, ask = self.book.best_bid(), self.book.best_ask()
         unrealised = None
