@@ -90,7 +90,7 @@ class Client:
 
     def submit(self, command: Command, now: int) -> None:
         """A request leaves us. A create that was to be signed earlier than this does not."""
-        if isinstance(command, Place) and now // MILLISECOND > command.sign_before:
+        if isinstance(command, Place) and self._nonce(now) > command.sign_before:
             self._answer(now, NotSent(command.client_id, "too late to be signed"))
             return
         latency = self._models.cancel if isinstance(command, Cancel) else self._models.order
@@ -126,6 +126,10 @@ class Client:
         self.exchange.advance(now)
         self.listen()
 
+    def _nonce(self, now: int) -> int:
+        """What a create that leaves now is signed with: the venue's time, ms."""
+        return (now + self.exchange.clock_offset) // MILLISECOND
+
     def _due(self) -> int | None:
         at = self.exchange.next_due()
         if self._requests and (at is None or self._requests[0][0] < at):
@@ -146,7 +150,7 @@ class Client:
         match command:
             case Place():
                 said = self._create(command)
-                self._answer(now, Sent(command.client_id, left_at // MILLISECOND))
+                self._answer(now, Sent(command.client_id, self._nonce(left_at)))
                 self._answer(now, said)
             case Cancel(order_id):
                 order = self._own(order_id)
