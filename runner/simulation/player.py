@@ -12,7 +12,7 @@ from runner.model.order import Side
 from runner.simulation.exchange import Exchange
 from runner.simulation.kernel import BUY, SELL, TAPE
 from runner.simulation.matching import Match
-from runner.simulation.recording import BOUGHT, SOLD, Recording
+from runner.simulation.recording import BOUGHT, NEVER, SOLD, Recording
 from runner.simulation.records import Member, Order
 from runner.simulation.tape_book import TapeBook
 
@@ -21,8 +21,6 @@ AtEnd = Literal["hold", "loop", "stop"]
 (which is for whoever owns the exchange to see to).
 """
 
-NEVER = 2**62
-"""A time (ns) that does not come."""
 BURST, BURST_PAUSE = 100, 1_000_000
 """Rows that are told at once, and the ns until the next ones. A frame holds up to 800 changes, which really happened
 over 100 ms; a client that lets 256 messages wait is dropped (wire reference 6.2).
