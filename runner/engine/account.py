@@ -15,6 +15,7 @@ from runner.engine.ledger import Ledger
 from runner.engine.orders import Adoption, Orders
 from runner.engine.past import Inheritance, Past
 from runner.engine.tiers import NONCE_WINDOW
+from runner.engine.times import soonest
 from runner.engine.watch import Watch
 from runner.model import event as events
 from runner.model.beginning import Beginning
@@ -79,6 +80,7 @@ class Account:
         self.trouble: Trouble | None = None
         self.doubt_until = 0  # venue time until which a create of unknown fate could still make a row
         self.longest_doubt = NONCE_WINDOW + settings.settle  # W + D of orders.md
+        self.due_at: int | None = None  # when there is something to ask next, as of the latest `ask`
         self._reserve = settings.cancel_reserve
         self._forget_at = now + FORGET_EVERY
         self._balances_at = 0
@@ -102,6 +104,11 @@ class Account:
         self.orders.restore(restored.orders, restored.generations, now, out)
         for order in list(self.orders.unknown()):
             self._doubt(order, now)
+
+    @property
+    def known(self) -> bool:
+        """Nothing is `missing`."""
+        return self.watch.synced and self.past.known and not self.orders.unheard()
 
     def missing(self) -> Iterator[Missing]:
         """What of the account is not known yet (orders.md rule 24)."""
@@ -144,7 +151,10 @@ class Account:
 
         Only cancels may use the reserve, unless the run is stopping and nothing else needs it.
         """
-        used = 0
+        self._stopping, used = stopping, 0
+        self.due_at = self._next_at()
+        if (self.due_at is None or self.due_at > now) and now < self._forget_at:
+            return 0
         for order_id, name in list(self.orders.cancels.due(now)):
             if used < free:
                 self.orders.cancel_posted(order_id, name, now, out)
@@ -152,7 +162,6 @@ class Account:
                 used += 1
         most = free - used - (0 if stopping else self._reserve)
         requests = self.watch.requests(now, self.orders.reads.due(now), most) if most > 0 else []
-        self._stopping = stopping
         if not stopping and len(requests) < most:
             question = self.past.request(now) or self.checks.request(now)
             requests += [] if question is None else [question]
@@ -163,6 +172,7 @@ class Account:
         if now >= self._forget_at:
             self.orders.forget(now)
             self._forget_at = now + FORGET_EVERY
+        self.due_at = self._next_at()
         return used + len(requests)
 
     def funds_short(self, now: int) -> None:
@@ -171,10 +181,9 @@ class Account:
             self._balances_at = max(now, self._balances_at + BALANCES_APART)
             self.watch.want("balances", self._balances_at)
 
-    def next_at(self) -> int | None:
-        times = [self.orders.next_at(), self.watch.next_at()]
-        times += [] if self._stopping else [self.past.next_at(), self.checks.next_at()]
-        return min((at for at in times if at is not None), default=None)
+    def _next_at(self) -> int | None:
+        first = soonest(self.orders.next_at(), self.watch.next_at())
+        return first if self._stopping else soonest(first, self.past.next_at(), self.checks.next_at())
 
     # News -------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ from runner.engine.risk import (
 )
 from runner.engine.stop import Leaves, Stop
 from runner.engine.strategy import Decision, State, Strategy
+from runner.engine.times import soonest
 from runner.engine.view import View
 from runner.model import event as events
 from runner.model.command import APPROVED, Decided, Note, Output, StateChanged
@@ -160,6 +161,7 @@ class Engine:
         account.orders.came_late.clear()
         if account.watch.synced:
             self._watch_limits(now, out)
+        self._was_ready = self._ready(now)  # nothing below makes it otherwise: only what the venue says does
         if self.stop is None and self._tick_due(now):
             self._tick(number, now, out)
         if self.stop is None and self._once_by is not None:
@@ -358,7 +360,13 @@ class Engine:
         yield from self.account.missing()
 
     def _ready(self, now: int) -> bool:
-        return next(self.missing(now), None) is None
+        """Nothing is `missing`, found out without putting it into words."""
+        symbol, limits = self.settings.markets[0], self.settings.limits
+        return (
+            self.feeds.lacks(symbol, now, limits.max_book_age) is None
+            and abs(self._offset) <= CLOCK_OFFSET_MAX
+            and self.account.known
+        )
 
     def _tick_due(self, now: int) -> bool:
         if self._once_by is not None:
@@ -367,7 +375,7 @@ class Engine:
         due = now >= self._tick_at
         if not due and self._caused and self._ticked_at is not None:
             due = now >= self._ticked_at + policy.at_most_every
-        return due and self._ready(now)
+        return due and self._was_ready
 
     def _tick(self, number: int, now: int, out: Effects) -> None:
         if self.phase == "starting":
@@ -528,7 +536,7 @@ class Engine:
         """A quote against a book that may be frozen is a gift to whoever sees the real one; and what may only reduce
         leaves no order in the book that would do more."""
         orders = self.account.orders
-        if self._new_limits and self._ready(now):
+        if self._new_limits and self._was_ready:
             self._make_room(now)
         restraint = self.account.guard.restraint(now)
         if restraint is not None:
@@ -582,27 +590,31 @@ class Engine:
     # When next --------------------------------------------------------------------------------------------
 
     def _next_wake(self, now: int, mend_at: int | None) -> int | None:
-        times = [at for at in (self.account.next_at(), mend_at) if at is not None]
-        self._was_ready = self._ready(now)
+        at = soonest(self.account.due_at, mend_at)
         if self.stop is not None:
-            times.append(self.stop.next_at(self.account, now, self._offset))
+            at = soonest(at, self.stop.next_at(self.account, now, self._offset))
         else:
-            watch_at = self.account.guard.next_at()
-            if watch_at is not None and self.account.watch.synced:
-                times.append(watch_at)
-            if self._once_by is not None:
-                times.append(self._once_by)
-            elif self._was_ready:
-                times.append(self._tick_at)
-                if self._caused and self._ticked_at is not None:
-                    times.append(self._ticked_at + self.settings.tick.at_most_every)
-            exposed = {order.market for order in self.account.orders.live()}
-            times += [until + 1 for until in map(self._fresh_until, exposed) if now <= until]
-        at = min(times, default=None)
+            at = soonest(at, self._next_while_running(now))
         if at is None or at > now:
             return at
         # It is due and could not be done, for want of a request.
         return max(now + RETRY_BLOCKED, self._refill_at)
+
+    def _next_while_running(self, now: int) -> int | None:
+        """When the run itself, which is not stopping, has something to do: a tick, a look at losses, an old book."""
+        account = self.account
+        at = account.guard.next_at() if account.watch.synced else None
+        if self._once_by is not None:
+            at = soonest(at, self._once_by)
+        elif self._was_ready:
+            caused_at = None
+            if self._caused and self._ticked_at is not None:
+                caused_at = self._ticked_at + self.settings.tick.at_most_every
+            at = soonest(at, self._tick_at, caused_at)
+        for symbol in {order.market for order in account.orders.live()}:
+            if (until := self._fresh_until(symbol)) >= now:
+                at = soonest(at, until + 1)
+        return at
 
 
 def _words(numbers: Mapping[str, str]) -> str:

@@ -55,6 +55,7 @@ class _Feed:
         self, market: Market, book: MarketData, orders: Orders, ledger: Ledger, funds: Funds, initial: Decimal
     ) -> None:
         self.market = market
+        self.symbol = market.symbol
         self.book = book
         self.own_fills: list[Fill] = []  # since the last tick
         self._orders = orders
@@ -63,13 +64,13 @@ class _Feed:
         self._initial = initial
 
     def orders(self) -> Sequence[Order]:
-        return [order for order in self._orders.live() if order.market == self.market.symbol]
+        return [order for order in self._orders.live() if order.market == self.symbol]
 
     def fills(self) -> Sequence[tuple[str, Fill]]:
         return [(_slot(fill.client_id), fill) for fill in self.own_fills]
 
     def position(self) -> Position:
-        holding = self._ledger.holding(self.market.symbol)
+        holding = self._ledger.holding(self.symbol)
         average = None if holding.average_price is None else float(holding.average_price)
         bid, ask = self.book.best_bid(), self.book.best_ask()
         unrealised = None

@@ -255,6 +255,7 @@ class Kept(Struct, frozen=True):
     equity: dict[str, Equity] = {}
     rejects: int = 0
     errors: int = 0
+    cancels: tuple[int, ...] = ()  # moments (ns) that the limit on their rate still counts
 
 
 def encoded(kept: Kept) -> str:

@@ -24,6 +24,7 @@ from runner.engine.reconcile import Target
 from runner.engine.risk import Approved
 from runner.engine.strangers import Strangers
 from runner.engine.tiers import NONCE_WINDOW, UNBORN, Tier, bent, could_be, fits
+from runner.engine.times import soonest
 from runner.model.command import Cancel, FillBooked, OrderChanged, Place
 from runner.model.ids import FLATTEN, GENERATION_MAX, client_id, parse_client_id
 from runner.model.market import Market
@@ -99,6 +100,7 @@ class Orders:
         self.slot_freed = False
         self.unanswered: set[str] = set()  # creates of this process whose answer is still to come
         self.intended = 0  # orders asked for by this engine
+        self._untold: list[str] = []  # restored orders of which the venue has not told yet: they only become fewer
 
     # Reading ----------------------------------------------------------------------------------------------
 
@@ -120,7 +122,13 @@ class Orders:
 
     def unheard(self) -> list[str]:
         """Client ids of orders from before the start that the venue has not told of yet."""
-        return [name for name in self._live if any(not copy.state for copy in self._copies.of(name).values())]
+        if self._untold:
+            self._untold = [
+                name
+                for name in self._untold
+                if name in self._live and any(not copy.state for copy in self._copies.of(name).values())
+            ]
+        return self._untold
 
     def missing_there(self, name: str) -> bool:
         """The venue does not know the numbers under which it once told of this order."""
@@ -171,6 +179,7 @@ class Orders:
             if order.state in {OrderState.INTENDED, OrderState.SENT}:
                 self._change(order, out, now, state=OrderState.UNKNOWN, reason="restart")
             if not order.state.terminal:
+                self._untold.append(order.client_id)
                 for venue_id in order.venue_ids:
                     self._copies.add(order.client_id, venue_id)
                     self.reads.want(venue_id, now)
@@ -448,7 +457,7 @@ class Orders:
 
     def next_at(self) -> int | None:
         """When something of the above is due."""
-        return min((at for at in (self.cancels.next_at(), self.reads.next_at()) if at is not None), default=None)
+        return soonest(self.cancels.next_at(), self.reads.next_at())
 
     # Inside -----------------------------------------------------------------------------------------------
 
