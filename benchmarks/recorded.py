@@ -49,14 +49,14 @@ def figures() -> Iterator[dict[str, Any]]:
 def replay(recording: Recording, *, quoting: bool) -> tuple[int, int]:
     """Go over a recording once. Returns ns of CPU time and the number of fills."""
     kernel, fills, last = Kernel(), 0, 0
-    kinds, ticks, lots = recording.kinds, recording.ticks, recording.lots
+    times, kinds, ticks, lots = recording.times, recording.kinds, recording.ticks, recording.lots
     before = process_time_ns()
     for row in range(len(recording)):
         kind = kinds[row]
         if kind <= SELL:
-            kernel.level(kind, ticks[row], lots[row])
+            kernel.level(kind, ticks[row], lots[row], times[row])
         else:
-            kernel.trade(BUY if kind == BOUGHT else SELL, ticks[row], lots[row])
+            kernel.trade(BUY if kind == BOUGHT else SELL, ticks[row], lots[row], times[row])
         if kernel.touched:
             kernel.touched.clear()
         if kernel.fills:

@@ -21,6 +21,22 @@ class TickPolicy(Struct, frozen=True):
     at_most_every: int = 100 * MILLISECOND  # ns
 
 
+class QueueModel(Struct, frozen=True):
+    """Who went when a level of a recorded book shrank and no trade says why (simulation/queues.py): those behind an
+    order of ours first, as averse to risk, or those before and behind it in proportion, or by the power `n` of both.
+    """
+
+    name: Literal["risk_averse", "proportional", "power"] = "risk_averse"
+    n: int = 1  # of the power, from 1 to 16
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n <= 16:
+            raise ValueError(f"power {self.n} is not from 1 to 16")
+
+    def __str__(self) -> str:
+        return f"power {self.n}" if self.name == "power" else self.name
+
+
 OnBreach = Literal["reject", "reduce_only", "halt", "halt_and_cancel", "halt_and_flatten"]
 SelfTrade = Literal["reject", "cancel_newest", "cancel_oldest", "allow"]
 

@@ -47,10 +47,10 @@ class Player:
         self._standing: dict[Side, Order] = {}
         self._speed = speed
         self._at_end = at_end
-        self._start = now  # when the first row happened
+        self._start = self._opened = now  # when the first row happened, this time and at first
         self._waiting: deque[tuple[int, int, int]] = deque()  # kind, ticks and lots, of the moment that is going on
         self._rows_then = 0  # rows that will have happened when it is over
-        self._load()
+        self._load(now)
         self._schedule(now)
 
     @property
@@ -122,10 +122,10 @@ class Player:
         levels = {(tape.kinds[row], tape.ticks[row]): tape.lots[row] for row in rows if tape.kinds[row] <= SELL}
         return {level: lots for level, lots in levels.items() if lots}
 
-    def _load(self) -> None:
+    def _load(self, now: int) -> None:
         """The snapshot, to a world that does not look yet."""
         for (side, ticks), lots in self._opening().items():
-            self.book.kernel.level(side, ticks, lots)
+            self.book.kernel.level(side, ticks, lots, self._tape_time(now))
         self.book.kernel.touched.clear()
         self.rows = self._moment_end(0)
 
@@ -137,16 +137,20 @@ class Player:
         return end
 
     def _play(self, exchange: Exchange, kind: int, ticks: int, lots: int) -> None:
-        kernel = self.book.kernel
+        kernel, now = self.book.kernel, self._tape_time(exchange.now)
         if kind <= SELL:
-            kernel.level(kind, ticks, lots)
+            kernel.level(kind, ticks, lots, now)
             self._report(exchange)
             return
-        left = kernel.trade(BUY if kind == BOUGHT else SELL, ticks, lots)
+        left = kernel.trade(BUY if kind == BOUGHT else SELL, ticks, lots, now)
         self._report(exchange)
         if left:
             taker = Side.SELL if kind == SOLD else Side.BUY
             exchange.print_trade(self._standing[taker.opposite], self._standing[taker], ticks, left)
+
+    def _tape_time(self, now: int) -> int:
+        """A clock that runs as the tape does, and goes on when it begins again."""
+        return min(NEVER, int((now - self._opened) * self._speed))
 
     def _report(self, exchange: Exchange) -> None:
         """Tell of the levels, and let members' orders trade with somebody who came for it."""

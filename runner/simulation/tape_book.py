@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from itertools import islice
 
 from runner.model.order import Side
-from runner.simulation.kernel import BUY, SELL, Fill, Kernel
+from runner.model.settings import QueueModel
+from runner.simulation.kernel import BUY, RISK_AVERSE, SELL, Fill, Kernel
 from runner.simulation.matching import Arrival, LevelChange, Match, Outcome
 
 SIDES = {Side.BUY: BUY, Side.SELL: SELL}
@@ -18,8 +19,8 @@ _NAMES = (Side.BUY, Side.SELL)
 class TapeBook:
     """`standing` are the ids of the house's rows, by the side on which its volume is."""
 
-    def __init__(self) -> None:
-        self.kernel = Kernel()
+    def __init__(self, queue: QueueModel = RISK_AVERSE) -> None:
+        self.kernel = Kernel(queue)
         self.standing: dict[Side, int] = {}
 
     # What members do -------------------------------------------------------------------------------------
