@@ -25,6 +25,8 @@ from runner.simulation.records import Trade, Transfer
 NONCE_WINDOW = 5 * SECOND  # W of orders.md
 STORY_LENGTH = 60
 JUST_NOW = 10 * SECOND
+BENT_BEFORE = 15 * SECOND
+"""A list that was made while names were bent is an answer, and in the journal, no later than that."""
 ABSENT_COUNTS = 600 * SECOND
 QUIET = 115 * SECOND
 """An order that did not move for 120 s may be anybody's who starts with our name (orders.md 25), by clocks that differ
@@ -115,6 +117,8 @@ class Laws:
         self._intended: dict[str, int] = {}  # client id -> when the newest intent under it was written down
         self._late: set[str] = set()  # came to be later than D
         self._nameless: set[int] = set()  # came to be while the venue showed no client ids
+        self._bent_at: int | None = None  # when it last did, or bent them
+        self._taken: dict[int, set[str]] = {}  # other names that an order may have been taken for
         self._received: dict[str, Decimal] = {}  # by currency, of our own fills at the venue
         self._finished_at: int | None = None
         self._strangers: dict[int, Row] = {}  # the account's other orders, as they came to be
@@ -137,8 +141,10 @@ class Laws:
         if stopping:
             self._broken("gate", now, name, "no create once the run is stopping", "the engine decided one")
 
-    def committed(self, changes: Collection[Change], now: int) -> None:
-        """What has become durable."""
+    def committed(self, changes: Collection[Change], now: int, *, nameless: bool = False) -> None:
+        """What has become durable. `nameless`: the venue shows no client ids now, or bends them."""
+        if nameless:
+            self._bent_at = now
         for change in changes:
             match change:
                 case OrderChanged(order):
@@ -190,6 +196,8 @@ class Laws:
 
     def heard(self, record: Row | Trade, now: int, known: Collection[str], *, nameless: bool) -> None:
         """A row of the account changed, or a trade of it was written down. `known`: the journal's client ids."""
+        if nameless:
+            self._bent_at = now
         if isinstance(record, Trade):
             for order in (record.maker, record.taker):
                 if order.member == self._account.member:
@@ -363,6 +371,16 @@ class Laws:
         ours = (row for rows in self._rows.values() for row in rows.values())
         return any(_alike(row, stranger) for row in ours)
 
+    def _misread(self, order_id: int, as_name: str, now: int) -> bool:
+        """An order of ours of which less is promised may bear any of our names while the venue bends them: where the
+        journal never knew it, or holds it to be over, no name that is cut short tells it from others of its slot.
+        """
+        taken = self._taken.setdefault(order_id, set())
+        bent = self._bent_at is not None and now < self._bent_at + BENT_BEFORE
+        if bent and self._names.get(order_id) in self.excused:
+            taken.add(as_name)
+        return as_name in taken
+
     def _ours(self, client_id: str | None) -> str | None:
         parsed = parse_client_id(client_id) if client_id is not None else None
         return client_id if parsed is not None and parsed.tag == self._account.tag else None
@@ -395,7 +413,8 @@ class Laws:
             if order.client_id in self._rows and order.client_id not in self.excused:
                 self._broken("absent", now, order.client_id, "it is not at the venue", "it is")
         for order_id in order.venue_ids:
-            if self._names.get(order_id) != order.client_id and not self._taken_for_ours(order_id):
+            mistaken = self._names.get(order_id) != order.client_id
+            if mistaken and not self._taken_for_ours(order_id) and not self._misread(order_id, order.client_id, now):
                 bears = self._names.get(order_id, "another name or none")
                 self._broken("others", now, order.client_id, f"order {order_id} is this one", f"it bears {bears}")
         self.inside(order.client_id, now)
@@ -404,8 +423,8 @@ class Laws:
         self.tell(fill.client_id, now, f"journal: fill {fill.trade_id} of {fill.lots} lots at {fill.ticks}")
         trade = self._trades.get(fill.key)
         name = self._names.get(fill.order_id)
-        if name is not None and self.excused.get(name) == CONTESTED:
-            name = fill.client_id  # cut short, it is told from no name in our journal, for the other's is a copy of it
+        if fill.client_id in self._taken.get(fill.order_id, ()):
+            name = fill.client_id
         found = None if trade is None else (trade.ticks, trade.lots, name)
         if found == (fill.ticks, fill.lots, None) and self._taken_for_ours(fill.order_id):
             return

@@ -169,15 +169,30 @@ def test_a_fill_that_the_venue_does_not_know(wrong: dict[str, int]) -> None:
     assert broken(each) == ["fill_once"]
 
 
-def test_the_other_instances_fill_may_be_booked_under_another_name_but_as_it_is() -> None:
-    """What it creates from a copy of our journal, shown under a cut name, bears the name of an order of ours."""
-    for booked, breaches in (({}, []), ({"lots": 99}, ["fill_once"])):
-        each = laws()
+@pytest.mark.parametrize(
+    ("excused", "bent", "after", "lots", "law"),
+    [
+        (True, True, 14, 100, []),
+        (True, True, 14, 99, ["fill_once"]),
+        (True, True, 16, 100, ["others", "fill_once"]),
+        (True, False, 0, 100, ["others", "fill_once"]),
+        (False, True, 0, 100, ["others", "fill_once"]),
+    ],
+)
+def test_while_names_are_bent_one_that_is_excused_may_be_taken_for_another_of_ours_but_as_it_is(
+    *, excused: bool, bent: bool, after: int, lots: int, law: list[str]
+) -> None:
+    """What another instance creates from a copy of our journal can be shown under the name of an order of ours."""
+    each = laws()
+    if excused:
         each.rivals_begin(NOW)
-        each.signed(BID_2, 1, NOW, in_journal=True, gate_open=True, sender="second")
-        hear(each, row(1, BID_2), trade(1, row(1, BID_2)))
-        each.committed([FillBooked(msgspec.structs.replace(fill(row(1), 1), **booked))], NOW)
-        assert broken(each) == breaches
+    sign(each, BID_2)
+    hear(each, row(1, BID_2), trade(1, row(1, BID_2)), nameless=bent)
+    link = OrderChanged(msgspec.structs.replace(written(BID, OrderState.OPEN).order, venue_ids=(1,)))
+    each.committed([link, FillBooked(msgspec.structs.replace(fill(row(1), 1), lots=lots))], NOW + after * SECOND)
+    assert broken(each) == law
+    each.committed([link], NOW + 3600 * SECOND)  # what it was taken for stays
+    assert broken(each) == law
 
 
 def test_a_fill_that_the_journal_does_not_know_is_missed_at_the_end() -> None:
