@@ -295,15 +295,20 @@ class Laws:
         moved: Mapping[str, Decimal],
         transfers: Collection[Transfer],
         markets: Mapping[str, Market],
+        left: Collection[int] | None = None,
     ) -> None:
-        """Hold a journal's fills against the venue when all is quiet. `moved`: by how much each balance changed."""
+        """Hold a journal's fills against the venue when all is quiet. `moved`: by how much each balance changed.
+
+        What was `left` at work goes on trading: a trade of it after the last listing is the next run's to find.
+        """
         ours = {key for key in self._trades if key[1] in self._names}
         for key in sorted(ours - fills.keys()):
             name = self._names[key[1]]
             why = self.excused.get(name, LATE)
             # What came later than D after a lost journal is nobody's to find.
             promised = why == LATE or (why == FORGOTTEN and self._fills_found and name not in self._late)
-            if promised and key[1] not in self._nameless:
+            just_now = key[1] in (left or ()) and self._trades[key].time > now - JUST_NOW
+            if promised and not just_now and key[1] not in self._nameless:
                 self._broken("fill_once", now, name, f"fill {key} is in the journal", "it is not")
         if self.memory_lost:
             return  # what an older journal had booked is known to nobody

@@ -204,6 +204,21 @@ def test_a_fill_that_the_journal_does_not_know_is_missed_at_the_end() -> None:
 
 
 @pytest.mark.parametrize(
+    ("left", "after", "law"),
+    [({1}, 9, []), ({1}, 10, ["fill_once"]), ({2}, 9, ["fill_once"]), (None, 9, ["fill_once"])],
+)
+def test_only_the_last_moments_fill_of_an_order_that_is_left_may_be_unknown(
+    left: set[int] | None, after: int, law: list[str]
+) -> None:
+    each = laws()
+    sign(each, BID)
+    hear(each, row(1), trade(1, row(1), 50))
+    moved = {"ROGER": Decimal("0.49875"), "BTC": Decimal("-0.000025")}
+    each.books(NOW + after * SECOND, {}, moved, (), MARKETS, left)
+    assert broken(each) == law
+
+
+@pytest.mark.parametrize(
     ("we_take", "final", "law"),
     [(True, False, []), (True, True, ["books_balance"]), (False, False, ["books_balance"])],
 )
