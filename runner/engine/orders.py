@@ -120,6 +120,10 @@ class Orders:
     def unknown(self) -> Iterator[Order]:
         return (order for order in self._live.values() if order.state is OrderState.UNKNOWN)
 
+    def never_answered(self) -> list[Order]:
+        """Orders whose own create told nothing of what became of it, whatever is known of them by now."""
+        return [order for order in self._orders.values() if not order.answered]
+
     def unheard(self) -> list[str]:
         """Client ids of orders from before the start that the venue has not told of yet."""
         if self._untold:
@@ -234,9 +238,21 @@ class Orders:
         if order.state is OrderState.INTENDED:
             self._change(order, out, now, state=OrderState.SENT, nonce=nonce)
 
+    def accepted(self, name: str, row: OrderRow, now: int, out: Effects) -> Adoption | None:
+        """The venue answered a create with its order."""
+        self._answered(name, now, out)
+        return self.row(row, now, out, name=name)
+
+    def _answered(self, name: str, now: int, out: Effects) -> None:
+        """What became of a create is known from its own answer; without one, no stop and no later run may rely on there
+        being no copy of it (orders.md rule 26).
+        """
+        self.unanswered.discard(name)
+        self._change(self._orders[name], out, now, answered=True)
+
     def refused(self, name: str, why: str, now: int, out: Effects) -> None:
         """Proven not created: by the venue's word, or because nothing left."""
-        self.unanswered.discard(name)
+        self._answered(name, now, out)
         order = self._orders[name]
         if order.state not in UNBORN:
             return  # a copy of it lives: the refusal speaks only of its own
@@ -285,11 +301,9 @@ class Orders:
     ) -> Adoption | None:
         """An order of the account as the venue tells it now: from an answer, the stream, a list or a GET.
 
-        `name` is the client id when the row answers a create of ours; the stream (`streamed`) tells no client ids.
+        `name` is the client id where it is known otherwise; the stream (`streamed`) tells no client ids.
         """
         self.highest_id = max(self.highest_id, row.id)
-        if name is not None:
-            self.unanswered.discard(name)
         name = name or self._owner(row.id) or self._ours(row)
         if name is None and not streamed:
             name = self._buried(row, now, out)
