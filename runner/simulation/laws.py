@@ -20,6 +20,7 @@ from runner.model.order import Fill, Order, OrderState, Side
 from runner.model.settings import MILLISECOND, SECOND, Limits
 from runner.simulation.bounds import Truth, passed
 from runner.simulation.records import Order as Row
+from runner.simulation.records import OrderState as Word
 from runner.simulation.records import Trade, Transfer
 
 NONCE_WINDOW = 5 * SECOND  # W of orders.md
@@ -28,6 +29,7 @@ JUST_NOW = 10 * SECOND
 BENT_BEFORE = 15 * SECOND
 """A list that was made while names were bent is an answer, and in the journal, no later than that."""
 ABSENT_COUNTS = 600 * SECOND
+LONG_AGO = 30 * SECOND
 QUIET = 115 * SECOND
 """An order that did not move for 120 s may be anybody's who starts with our name (orders.md 25), by clocks that differ
 by some seconds.
@@ -59,6 +61,7 @@ LAWS = {
 
 ORDERLY = (0, 6)
 """Exit codes that promise that nothing is left: a clean end, and one by a latch."""
+UNPROVEN = 7
 
 
 class Violation(Struct, frozen=True):
@@ -115,6 +118,8 @@ class Laws:
         self._trades: dict[tuple[int, int], Trade] = {}  # of the account, by (trade, order)
         self._parents: dict[str, tuple[str, int]] = {}
         self._intended: dict[str, int] = {}  # client id -> when the newest intent under it was written down
+        self._written: dict[str, Order] = {}  # as the journal has them
+        self._calm = False  # good weather has lasted long enough for everything to be put right
         self._late: set[str] = set()  # came to be later than D
         self._nameless: set[int] = set()  # came to be while the venue showed no client ids
         self._bent_at: int | None = None  # when it last did, or bent them
@@ -241,6 +246,7 @@ class Laws:
         can have been given to two intents.
         """
         self.memory_lost, self._fills_found = True, False
+        self._written = dict(remembered)
         for name in self.sent:
             order = remembered.get(name)
             if order is None or (not order.venue_ids and order.created != self._intended.get(name)):
@@ -255,6 +261,14 @@ class Laws:
         self.memory_lost = False
         self._fills_found = True
 
+    def calmed(self, now: int) -> None:
+        """Good weather has lasted for so long that whoever runs must have put right all that went wrong."""
+        self._calm = True
+        for name, rows in self._rows.items():
+            waiting = sum(self._waits(order_id, name, now) for order_id in rows)
+            if waiting > 1:
+                self._broken("name_once", now, name, "all but one of its copies are cancelled", f"{waiting} wait")
+
     def tell(self, name: str, now: int, text: str) -> None:
         self.stories.setdefault(name, deque(maxlen=STORY_LENGTH)).append(Telling(now, text))
 
@@ -263,9 +277,11 @@ class Laws:
     def finished(self, now: int, exit_code: int, left: Collection[int] | None) -> None:
         """The run is over. `left`: the venue ids that it says it leaves; None if it was to leave nothing."""
         self._finished_at = now
+        listed = frozenset(left or ())
+        if self._calm and exit_code in (*ORDERLY, UNPROVEN):
+            self._all_put_right(now, listed)
         if exit_code not in ORDERLY:
             return
-        listed = frozenset(left or ())
         for order_id, name in self._live.items():
             if order_id not in listed and not self._may_be_missed(order_id, name, now):
                 row = self._rows[name][order_id]
@@ -351,10 +367,8 @@ class Laws:
 
     def inside(self, name: str, now: int) -> None:
         """What an order did and may still do, against what the engine says of it now."""
-        if self.stated is None or not self._counts(name, now):
-            return
         rows = self._rows.get(name)
-        if rows is None:
+        if self.stated is None or rows is None or not (self._counts(name, now) or self._all_copies_known(name, rows)):
             return
         truth = sum(row.executed + (0 if row.state.terminal else row.left) for row in rows.values())
         stated = self.stated(name)
@@ -398,12 +412,35 @@ class Laws:
             return True
         return self.excused[name] == LATE and now < self.absent.get(name, now) + ABSENT_COUNTS
 
+    def _all_put_right(self, now: int, listed: Collection[int]) -> None:
+        """In good weather what can be cancelled is, and what has ended is known to have."""
+        for order_id, name in self._live.items():
+            if order_id not in listed and self._waits(order_id, name, now):
+                self._broken("clean_exit", now, name, "in good weather what waits goes", f"{order_id} waits")
+        misread = set().union(*self._taken.values())
+        for name, order in self._written.items():
+            rows = [self._rows[name][id_] for id_ in order.venue_ids if id_ in self._rows.get(name, ())]
+            ended = bool(rows) and all(row.state.terminal and row.updated < now - LONG_AGO for row in rows)
+            if ended and not order.state.terminal and name not in misread:
+                self._broken("clean_exit", now, name, "what has ended is known to have ended", f"it is {order.state}")
+
+    def _all_copies_known(self, name: str, rows: Collection[int]) -> bool:
+        """A proxy may repeat a create, but once the journal has every copy, each is counted in full."""
+        order = self._written.get(name)
+        return self.excused.get(name) == REPEATED and order is not None and {*rows} <= {*order.venue_ids}
+
     def _may_be_missed(self, order_id: int, name: str, now: int) -> bool:
         """The run cannot have known of it: it bears no name, or came in the last moment though it never should."""
         if order_id in self._nameless and name in self.excused:
             return True
         row = self._rows[name][order_id]
         return name in self.excused and row.created > now - NONCE_WINDOW - self._account.settle - JUST_NOW
+
+    def _waits(self, order_id: int, name: str, now: int) -> bool:
+        """An order of ours is in the book, and whoever runs must know of it."""
+        if name in self.excused and self.excused[name] in {FORGOTTEN, CONTESTED}:
+            return False
+        return self._rows[name][order_id].state is Word.WAIT and not self._may_be_missed(order_id, name, now)
 
     def _order_written(self, order: Order, now: int) -> None:
         self.tell(order.client_id, now, f"journal: {order.state.value} ({order.reason})")
@@ -417,6 +454,13 @@ class Laws:
             self.absent[order.client_id] = now
             if order.client_id in self._rows and order.client_id not in self.excused:
                 self._broken("absent", now, order.client_id, "it is not at the venue", "it is")
+        before = self._written.get(order.client_id)
+        if before is not None and order.event:  # else it ended long ago, and a late copy of it was adopted
+            for order_id in sorted({*before.venue_ids} - {*order.venue_ids}):
+                self._broken(
+                    "in_journal", now, order.client_id, "an order keeps all its numbers", f"{order_id} is lost"
+                )
+        self._written[order.client_id] = order
         for order_id in order.venue_ids:
             mistaken = self._names.get(order_id) != order.client_id
             if mistaken and not self._taken_for_ours(order_id) and not self._misread(order_id, order.client_id, now):

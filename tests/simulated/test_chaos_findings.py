@@ -1,4 +1,4 @@
-"""Seeds that found something: each stays a test."""
+"""Seeds that found something: each stays a test, in the kinds of weather that there were then."""
 
 import pytest
 from climates import plan
@@ -26,5 +26,5 @@ from runner.run.chaos.play import play
     ],
 )
 def test_a_seed_that_found_something(seed: int, minutes: float) -> None:
-    found = play(seed, plan(seed, minutes)).tally.found
+    found = play(seed, plan(seed, minutes, without=("blackout",))).tally.found
     assert not found, "\n\n".join(explained(each, "play it") for each in found[:3])

@@ -9,7 +9,7 @@ from runner.model.command import FillBooked, OrderChanged
 from runner.model.ids import client_id
 from runner.model.order import Fill, Order, OrderState, Role, Side
 from runner.model.settings import MILLISECOND, SECOND, Limits
-from runner.simulation.laws import LAWS, Account, Laws
+from runner.simulation.laws import LAWS, REPEATED, Account, Laws
 from runner.simulation.markets import SANDBOX_MARKETS
 from runner.simulation.records import Order as Row
 from runner.simulation.records import OrderState as Word
@@ -86,6 +86,10 @@ def written(name: str, state: OrderState) -> OrderChanged:
             sign_before=0,
         )
     )
+
+
+def with_ids(*ids: int) -> OrderChanged:
+    return OrderChanged(msgspec.structs.replace(written(BID, OrderState.OPEN).order, venue_ids=ids))
 
 
 def sign(each: Laws, name: str, **told: bool) -> None:
@@ -326,6 +330,54 @@ def test_nothing_of_ours_comes_to_be_within_the_day_after_exit_0() -> None:
     hear(each, row(1))
     each.alone(NOW, 0, None)
     assert broken(each) == ["clean_exit"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "after", "law"),
+    [
+        ((row(1),), 60, ["clean_exit"]),
+        ((row(1, state=Word.PENDING),), 60, []),
+        ((row(1, state=Word.CANCEL),), 60, ["clean_exit"]),  # and the journal has it open
+        ((row(1, state=Word.CANCEL),), 20, []),
+        ((row(1), row(2)), 60, ["name_once", "clean_exit"]),
+        ((row(1), row(2)), 40, []),  # repeated so late that nobody has to know
+    ],
+)
+def test_in_good_weather_all_that_went_wrong_is_put_right(rows: tuple[Row, ...], after: int, law: list[str]) -> None:
+    for calm in (True, False):
+        each = laws()
+        sign(each, BID)
+        each.excuse(BID, REPEATED)
+        hear(each, *rows)
+        each.committed([with_ids(1)], NOW)
+        if calm:
+            each.calmed(NOW + after * SECOND)
+        each.finished(NOW + after * SECOND, 7, None)
+        assert broken(each) == (law if calm else [])
+
+
+def test_a_repeated_order_is_counted_in_full_once_the_journal_has_its_copies() -> None:
+    for stated, law in ((200, []), (199, ["worst_case"])):
+        each = laws()
+        each.stated = lambda name, lots=stated: lots
+        sign(each, BID)
+        each.excuse(BID, REPEATED)
+        hear(each, row(1), row(2))
+        each.committed([with_ids(1)], NOW)
+        assert broken(each) == []
+        each.committed([with_ids(1, 2)], NOW)
+        assert broken(each) == law
+
+
+def test_an_order_keeps_all_its_numbers() -> None:
+    for second, law in ((with_ids(1, 2), []), (with_ids(2), ["in_journal"])):
+        each = laws()
+        sign(each, BID)
+        each.excuse(BID, REPEATED)
+        hear(each, row(1), row(2))
+        each.committed([with_ids(1)], NOW)
+        each.committed([second], NOW)
+        assert broken(each) == law
 
 
 @pytest.mark.parametrize("bears", [None, "someone-1", client_id("ZZZZZZ", 5, "bid", 0)])
