@@ -26,7 +26,7 @@ def conclude(world: World, before: dict[str, Decimal]) -> list[Violation]:
         exchange = world.venue.exchange
         moved = {currency: world.venue.balance(currency) - amount for currency, amount in before.items()}
         transfers = [transfer for transfer in exchange.transfers if transfer.member == world.grown.trader.id]
-        world.laws.books(world.now, world.journal.fills, moved, transfers, world.markets)
+        world.laws.books(world.now, world.journal.fills, moved, transfers, world.markets, left)
     world.let_pass(DAY_S)
     world.laws.alone(world.now, finish.exit_code, left)
     for life in world.lives:
