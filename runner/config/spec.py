@@ -7,6 +7,7 @@ from msgspec import Struct
 from runner.config.problems import Problem
 from runner.config.tree import Keys
 from runner.engine.strategy import Demand, Strategy
+from runner.model.paper import PaperModels
 from runner.model.settings import SECOND, Settings
 
 
@@ -46,6 +47,7 @@ class Connector(Struct, frozen=True):
     account: str | None = None
     seed: int | None = None
     rate_limit: RateLimit = RateLimit()
+    paper: PaperModels | None = None
 
 
 class Recording(Struct, frozen=True):
