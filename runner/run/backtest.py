@@ -98,11 +98,12 @@ class _Test:
         models = told.folded()
         self._model = str(told)
         self._kernel = _kernels(sum(map(len, recordings)))
+        recordings = [structs.replace(each, market=models.with_fees(each.market)) for each in recordings]
         self._tapes = [TapedMarket(recording, self._kernel(models.queue)) for recording in recordings]
         for tape in self._tapes:
             tape.play(start, stop_on_touch=False)
         self._start = start
-        markets = [models.with_fees(tape.market) for tape in self._tapes]
+        markets = [tape.market for tape in self._tapes]
         asks = ((tape.market, best and best[0]) for tape in self._tapes for best in [tape.best_ask()])
         self._balances = models.balances or start_balances(asks)
         venue = PaperVenue(

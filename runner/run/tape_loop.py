@@ -106,6 +106,7 @@ class TapeLoop:
         self._wants_touch, self._wants_trades = (cause in settings.tick.when for cause in ("book", "trade"))
         self._touches: dict[str, Touch] = {}  # as the engine was last told of them
         self._traded: dict[str, int] = {}
+        self._ask_venue()
         self._alive_every = (settings.limits.max_account_age or NEVER) // 2
         self._alive_at = self.now + self._alive_every
 
@@ -131,10 +132,12 @@ class TapeLoop:
                 self.deliver(Advanced(symbol))
             elif self._news:
                 self.deliver(self._news.popleft())
-            elif self._venue_due() <= self.now:
+            elif self._venue_at <= self.now:
                 self._news.extend(what for _, what in self._venue.advance(self.now))
+                self._ask_venue()
             elif self._waiting and self._bucket.take(self.now):
                 self._venue.submit(self._waiting.popleft(), self.now)
+                self._ask_venue()
             elif self._alive_at <= self.now:
                 self._alive_at = self.now + self._alive_every
                 self.deliver(StreamAlive("private"))
@@ -180,13 +183,14 @@ class TapeLoop:
     def _watches_trades(self) -> bool:
         return self._wants_trades and not self.engine.feeds.traded
 
-    def _venue_due(self) -> int:
+    def _ask_venue(self) -> None:
+        """When it is due next: only what it was asked or told changes that."""
         due = self._venue.next_due()
-        return NEVER if due is None else due
+        self._venue_at = NEVER if due is None else due
 
     def _next(self) -> int:
         """The next moment at which something happens whatever the tapes hold."""
-        at = min(self._venue_due(), self._alive_at)
+        at = min(self._venue_at, self._alive_at)
         if self._wake_at is not None:
             at = min(at, self._wake_at)
         if self._waiting:
@@ -213,6 +217,7 @@ class TapeLoop:
                 tape.play(self.now, stop_on_touch=watches_touch)
             if tape.filled:
                 self._venue.moved(symbol, self.now)
+                self._ask_venue()
 
     # The engine ------------------------------------------------------------------------------------------
 
@@ -240,3 +245,4 @@ class TapeLoop:
                 case _:
                     self._waiting.append(command)
         self._told_free = self._bucket.free(self.now)
+        self._ask_venue()

@@ -79,7 +79,7 @@ class TapedMarket:
 
     @property
     def state(self) -> Literal["live", "gap"]:
-        return "gap" if self._gap() else "live"
+        return "gap" if self.recording.gaps and self._gap() else "live"
 
     @property
     def reason(self) -> str:
@@ -92,7 +92,7 @@ class TapedMarket:
 
     @property
     def heard_at(self) -> int:
-        gap = self._gap()
+        gap = self._gap() if self.recording.gaps else None
         return gap.time if gap else self.time
 
     @property

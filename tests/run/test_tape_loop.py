@@ -184,8 +184,9 @@ class EventByEvent(TapeLoop):
                 self.deliver(Wake())
             elif self._news:
                 self.deliver(self._news.popleft())
-            elif self._venue_due() <= self.now:
+            elif self._venue_at <= self.now:
                 self._news.extend(what for _, what in self._venue.advance(self.now))
+                self._ask_venue()
             elif self.now >= until:
                 return
             else:
@@ -193,6 +194,7 @@ class EventByEvent(TapeLoop):
                 self.now = self._tape.time
                 if self._tape.filled:
                     self._venue.moved(A.symbol, self.now)
+                    self._ask_venue()
 
     def _sides(self) -> tuple[dict[int, int], dict[int, int]]:
         return dict(self._tape.bids(1000)), dict(self._tape.asks(1000))
