@@ -32,7 +32,7 @@ tick: {every: 1s, when: [book, fill]}
 """
 
 
-def frames(rounds: int) -> Iterator[tuple[int, object]]:
+def frames(rounds: int, name: str) -> Iterator[tuple[int, object]]:
     """A market of 10,000 whose touch goes up and down, and where somebody trades three ticks into it every 100 ms."""
     bids = [[f"{10000 - tick / 100:.2f}", "0.5"] for tick in range(1, 400)]
     asks = [[f"{10000 + tick / 100:.2f}", "0.5"] for tick in range(1, 400)]
@@ -40,18 +40,22 @@ def frames(rounds: int) -> Iterator[tuple[int, object]]:
     for number in range(1, rounds + 1):
         at = number * SECOND // 10
         data = {"U": number, "u": number, "b": [["9999.99", f"0.{5 + number % 2}"]], "a": []}
-        yield at, {"stream": "btcusdt@depth@100ms", "data": data}
+        yield at, {"stream": f"{name}@depth@100ms", "data": data}
         up = number % 2 == 0
         price = "10002.00" if up else "9998.00"
-        yield at + 1_000_000, {"stream": "btcusdt@trade", "data": {"p": price, "q": "0.2", "m": not up}}
+        yield at + 1_000_000, {"stream": f"{name}@trade", "data": {"p": price, "q": "0.2", "m": not up}}
+
+
+def recorded(path: Path, name: str, *, rounds: int = 400, later: int = 0) -> Path:
+    start = (1_700_000_000 + later) * SECOND
+    lines = "".join(f"{start + at} {json.dumps(frame)}\n" for at, frame in frames(rounds, name))
+    path.write_bytes(gzip.compress(lines.encode()))
+    return path
 
 
 @pytest.fixture
 def tape(tmp_path: Path) -> Path:
-    path = tmp_path / "btc.gz"
-    lines = "".join(f"{1_700_000_000 * SECOND + at} {json.dumps(frame)}\n" for at, frame in frames(400))
-    path.write_bytes(gzip.compress(lines.encode()))
-    return path
+    return recorded(tmp_path / "btc.gz", "btcusdt")
 
 
 @pytest.fixture
@@ -107,6 +111,23 @@ def test_an_overlay_that_comes_with_the_runner_carries_a_bundled_file_to_the_tap
     told = facts(backtest(STRATEGIES / f"{name}.yml", "overlays/btcusdt.yml", "--tape", tape, "--json"))
     assert set(told["backtest"]["markets"]) == {"BTC-USDT"}
     assert told["ticks"] > 40
+
+
+def test_tapes_of_several_markets_are_played_together_as_far_as_they_overlap(
+    maker: Path, tape: Path, tmp_path: Path
+) -> None:
+    other = recorded(tmp_path / "eth.gz", "ethusdt", later=10)
+    two = (maker, "--tape", tape, "--tape", other, "--set", "markets=[BTC-USDT, ETH-USDT]", "--json")
+    told = facts(backtest(*two))
+    markets = told["backtest"]["markets"]
+    assert {symbol: market["end"] - market["start"] for symbol, market in markets.items()} == {
+        "BTC-USDT": 30 * SECOND + 1_000_000,
+        "ETH-USDT": 30 * SECOND + 1_000_000,
+    }
+    assert markets["BTC-USDT"]["fill_ratio"] > 0.5
+    assert markets["ETH-USDT"]["fill_ratio"] is None  # quotes are for the first market
+    apart = backtest(maker, "--tape", tape, "--tape", recorded(other, "ethusdt", later=100), *two[5:])
+    assert (apart.exit_code, "no time in common" in apart.stderr) == (2, True)
 
 
 def test_a_file_about_another_market_is_a_mistake_at_its_place(tape: Path) -> None:
