@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import runner.run.backtest
 from runner.cli.main import group
 from runner.config.read import read
 from runner.config.spec import RunSpec
 from runner.edge.tape_file import read_tape
 from runner.run.backtest import Options
 from runner.run.backtest import backtest as run_backtest
+from runner.simulation.kernel import compiled_run
 
 SECOND = 1_000_000_000
 STRATEGIES = Path(__file__).parents[2] / "strategies"
@@ -101,6 +103,18 @@ def test_the_text_names_the_model_and_the_tape(maker: Path, tape: Path) -> None:
     assert "risk_averse" in rows["model"]
     assert rows["tape"].startswith("BTC-USDT, 10 s, ")
     assert "of it as maker" in rows["filled"]
+
+
+@pytest.mark.slow
+def test_the_compiled_kernel_gives_the_same_result(
+    maker: Path, tape: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+    plain = facts(backtest(maker, "--tape", tape, "--json"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(runner.run.backtest, "WORTH_COMPILING", 1)
+    assert facts(backtest(maker, "--tape", tape, "--json")) == plain
+    assert compiled_run.cache_info().currsize == 1  # it was compiled
 
 
 @pytest.mark.parametrize("name", ["pure_market_making", "avellaneda_stoikov", "quickstart"])
