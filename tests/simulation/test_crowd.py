@@ -43,6 +43,7 @@ def test_a_fresh_sandbox_is_open_for_business() -> None:
     assert {currency: account.available for currency, account in owned.items()} == SANDBOX_BALANCES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["one", "two"])
 def test_a_market_stays_two_sided_and_moves(seed: str) -> None:
     exchange = opened(seed).exchange
@@ -103,6 +104,7 @@ def test_everything_is_paid_for() -> None:
     assert all(fee > 0 for fee in exchange.accounts.fees.values())
 
 
+@pytest.mark.slow
 def test_the_crowd_is_not_remembered_for_ever() -> None:
     exchange = opened().exchange
     for second in range(0, 2 * MINUTE, 10):
@@ -120,6 +122,7 @@ def heard(exchange: Exchange, stops: list[int]) -> list[str]:
     return [repr(event) for event in exchange.feed]
 
 
+@pytest.mark.slow
 def test_a_seed_is_a_world() -> None:
     once, again = (heard(opened().exchange, [0, 100]) for _ in range(2))
     assert once == again
