@@ -5,7 +5,8 @@ stride. What matters is a fill of ours, a request that arrives, news that come b
 a trade where the file wants a tick for it. At one moment the order is that of the live run: the tape happens, the
 engine is told of it if that is of use to it, then comes the news of our own account, then a wake that is due.
 
-Requests that wait for the budget, the same that live ones wait for, leave as soon as there is room for them.
+Requests that wait for the budget, the same that live ones wait for, leave as soon as there is room for them. News of
+our own account always come, so a trade through a price of ours has nobody look the order up (orders.md rule 14).
 """
 
 from collections import deque
