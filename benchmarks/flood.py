@@ -34,10 +34,9 @@ from runner.edge.clock import Clock
 from runner.edge.inbox import Frames, Item
 from runner.edge.journal import Journal
 from runner.edge.stream import Outbox, run_stream
-from runner.engine.book import Book
 from runner.engine.core import Engine
 from runner.engine.strategy import Decision, State, Strategy
-from runner.engine.view import View
+from runner.engine.view import MarketData, View
 from runner.model.command import Command
 from runner.model.event import ClockRead, Configured, MarketsRead, What
 from runner.model.settings import SECOND, Settings, TickPolicy
@@ -185,7 +184,7 @@ class Run:
             self._done.set()
 
     @property
-    def _book(self) -> Book:
+    def _book(self) -> MarketData:
         return self._engine.feeds.by_symbol[MARKET.symbol].book
 
     def book_sides(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -34,6 +34,23 @@ def _signals_reach_child_processes() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+_TOTAL = "total"
+
+
+@pytest.fixture
+def say_at_the_end(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Takes one line of what a long test saw, which ends the whole run's output also where workers share the tests."""
+    return lambda line: record_property(_TOTAL, line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [each for some in terminalreporter.stats.values() for each in some if isinstance(each, pytest.TestReport)]
+    for report in reports:
+        for name, line in report.user_properties:
+            if name == _TOTAL and report.when == "call":
+                terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {line}")
 
 
 _REAL = ("tests/loopback/", "tests/conformance/", "tests/run/test_whole_line", "tests/cli/test_run", "tests/test_wheel")

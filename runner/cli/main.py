@@ -26,6 +26,7 @@ COMMANDS = {
     "markets": "List the markets of a venue.",
     "orders": "List the orders of an account.",
     "plan": "Show what a run would do first, and send nothing.",
+    "replay": "Feed the record of a run to its strategy again.",
     "resolve": "Take your word for an order whose fate is not proven.",
     "resume": "Show why a risk latch fell, and lift it.",
     "risk": "Show every limit, what is used and what is left.",

@@ -18,7 +18,7 @@ from runner.config.overrides import overridden
 from runner.config.plugins import BadPlugin, check_slots, demands, load, raised_by, traits
 from runner.config.problems import Place, Problem, Source, in_order, nearest, problem, shown
 from runner.config.sense import contradictions, node
-from runner.config.spec import Altmarkets, Connector, Deployment, RateLimit, RunSpec, Sandbox, Venue
+from runner.config.spec import Altmarkets, Connector, Deployment, RateLimit, Recording, RunSpec, Sandbox, Venue
 from runner.config.structure import check_structure
 from runner.config.tree import Items, Keys, Node, Scalar, as_text, decoded, tree
 from runner.config.values import Currencies, check_values
@@ -194,6 +194,7 @@ class _Reader:
             strategy=strategy,
             demands=self._demands,
             run_for=None if file.run.for_ is None else int(file.run.for_),
+            recording=_recording(file.recording),
             file=self._files[0],
             text=self._text,
             root=self._root,
@@ -278,6 +279,10 @@ def _plain(value: Any) -> Any:
 
 def _exact(amounts: Mapping[str, Amount]) -> dict[str, Any]:
     return {currency: amount.exact for currency, amount in amounts.items()}
+
+
+def _recording(section: shape.RecordingSection) -> Recording:
+    return Recording(section.enabled, section.max_run_mb, section.max_total_mb)
 
 
 def _connector(section: shape.ConnectorSection) -> Connector:

@@ -333,6 +333,22 @@ class RunSection(Struct, frozen=True, kw_only=True):
     ] = {}
 
 
+class RecordingSection(Struct, frozen=True, kw_only=True):
+    """A run's record is everything that its engine was told and said: `runner replay`, `runner tape`."""
+
+    enabled: Annotated[bool, Field("Record runs; the record lies beside the journal")] = True
+    max_run_mb: Annotated[
+        int,
+        Field("Megabytes that one run's record may take; it ends there, and the run goes on", min="1", max="100000"),
+    ] = 64
+    max_total_mb: Annotated[
+        int,
+        Field(
+            "Megabytes that all records here may take when a run begins: the oldest are removed", min="0", max="1000000"
+        ),
+    ] = 512
+
+
 class File(Struct, frozen=True, kw_only=True):
     version: Annotated[Literal[1], Field("Of this file format")]
     name: Annotated[_Name, Field("Names the run, its journal and its orders")]
@@ -346,3 +362,4 @@ class File(Struct, frozen=True, kw_only=True):
     tick: Annotated[TickSection, Field("When the strategy is asked")] = TickSection()
     risk: Annotated[RiskSection, Field("Limits on every order, whatever the strategy wants")] = RiskSection()
     run: Annotated[RunSection, Field("How the run begins and ends")] = RunSection()
+    recording: Annotated[RecordingSection, Field("What is kept of a run, to replay it")] = RecordingSection()

@@ -51,6 +51,14 @@ class Connector(Struct, frozen=True):
     paper: PaperModels | None = None
 
 
+class Recording(Struct, frozen=True):
+    """Whether a run is recorded, and how much disk its record, and all records together, may take."""
+
+    enabled: bool = True
+    run_mb: int = 64
+    total_mb: int = 512
+
+
 class RunSpec(Struct, frozen=True, kw_only=True):
     """One run of one strategy. `settings.tag` is empty: only the run knows the account."""
 
@@ -60,6 +68,7 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     strategy: Strategy
     demands: tuple[Demand, ...] | None = None  # what the strategy may order at once; None: it does not say
     run_for: int | None  # ns; None runs until it is stopped
+    recording: Recording = Recording()
     file: str
     text: str  # of the file, before overlays and overrides
     root: Keys  # the file with overlays and overrides in it

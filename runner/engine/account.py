@@ -102,7 +102,7 @@ class Account:
         self.checks.remember(restored.fills)
         self.orders.used_slots.update(restored.used_slots)
         self.orders.restore(restored.orders, restored.generations, now, out)
-        for order in list(self.orders.unknown()):
+        for order in self.orders.never_answered():
             self._doubt(order, now)
 
     @property
@@ -266,7 +266,7 @@ class Account:
     def _accepted(self, what: events.Accepted, now: int, out: Effects) -> None:
         self.heard_at = now
         self.guard.accepted()
-        self.orders.row(what.row, now, out, name=what.client_id)
+        self.orders.accepted(what.client_id, what.row, now, out)
 
     def _rejected(self, what: events.Rejected, now: int, out: Effects) -> None:
         reason = " ".join((str(what.status), *what.codes))

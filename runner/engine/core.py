@@ -16,7 +16,7 @@ import msgspec
 from runner.engine import worth
 from runner.engine.account import Account, Missing
 from runner.engine.effects import Effects
-from runner.engine.feeds import Feed, Feeds
+from runner.engine.feeds import Feed, Feeds, LiveFeed, Tape, TapedFeed
 from runner.engine.flatten import Flatten
 from runner.engine.losses import MarketNow
 from runner.engine.orders import SIGN_WITHIN
@@ -54,7 +54,7 @@ CLOCK_OFFSET_MAX = 4 * SECOND  # the venue's nonce window is 5 s either way
 ONCE_WITHIN = 30 * SECOND
 RETRY_BLOCKED = 50 * MILLISECOND
 
-_MARKET_NEWS = frozenset({events.BookDelta, events.PublicTrade, events.StreamAlive})
+_MARKET_NEWS = frozenset({events.BookDelta, events.PublicTrade, events.StreamAlive, events.Advanced})
 _LEAVES: Mapping[str, Leaves] = {"cancel": "nothing", "cancel_opening": "reducing", "leave": "all"}
 _ON_ITS_WAY = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN})
 _UNRESOLVED = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN, OrderState.CANCELLING})
@@ -65,6 +65,8 @@ class Engine:
 
     The first three events are `Configured`, `Restored` and `MarketsRead`, in this order; then whatever happens.
     `wake_at` of the latest output is when the next `Wake` is wanted.
+
+    `tapes` are recorded markets, by symbol: they are read where they are, and `Advanced` tells that one has moved.
     """
 
     settings: Settings
@@ -72,8 +74,9 @@ class Engine:
     account: Account
     feeds: Feeds
 
-    def __init__(self, strategy_type: type[Strategy]) -> None:
+    def __init__(self, strategy_type: type[Strategy], tapes: Mapping[str, Tape] | None = None) -> None:
         self._strategy_type = strategy_type
+        self._tapes = tapes or {}
         self.markets: dict[str, Market] = {}
         self.phase: Phase = "starting"
         self.ticks = 0
@@ -112,7 +115,6 @@ class Engine:
             events.VenueFault: self._fault,
             events.Budget: self._budget,
             events.Wake: self._wake,
-            events.Advanced: self._wake,
             events.JournalFailed: self._journal_failed,
             events.StopRequested: self._stop_requested,
             events.Reconfigured: self._reconfigured,
@@ -250,8 +252,9 @@ class Engine:
         self._restored = None
 
     def _feed(self, market: Market) -> Feed:
-        account = self.account
-        return Feed(market, account.orders, account.ledger, account.funds, account.ledger.initial(market.base))
+        account, tape = self.account, self._tapes.get(market.symbol)
+        parts = (account.orders, account.ledger, account.funds, account.ledger.initial(market.base))
+        return LiveFeed(market, *parts) if tape is None else TapedFeed(market, tape, *parts)
 
     # What belongs to no part ------------------------------------------------------------------------------
 
@@ -288,7 +291,6 @@ class Engine:
 
     def _traded(self, what: events.PublicTrade, now: int, out: Effects) -> None:
         self.feeds.trade(what)
-        self.account.guard.losses.traded(what.market, what.ticks)
         due = self.account.orders.traded(what.market, what.ticks, now)
         if due is not None and self._wake_at is not None:
             self._wake_at = min(self._wake_at, due)
@@ -297,7 +299,7 @@ class Engine:
     def _budget(self, what: events.Budget, _now: int, _out: Effects) -> None:
         self._free, self._refill_at = what.free, what.refill_at
 
-    def _wake(self, _what: events.Wake | events.Advanced, _now: int, _out: Effects) -> None:
+    def _wake(self, _what: events.Wake, _now: int, _out: Effects) -> None:
         """Whatever is due is done after every event."""
 
     def _journal_failed(self, what: events.JournalFailed, now: int, out: Effects) -> None:
@@ -576,7 +578,8 @@ class Engine:
         if guard.look_due(now) or self.account.orders.new_fills:
             feeds = self.feeds.by_symbol.items()
             markets = [
-                MarketNow(f.market, f.book, self.feeds.lacks(symbol, now, age_max) is None) for symbol, f in feeds
+                MarketNow(f.market, f.book, self.feeds.lacks(symbol, now, age_max) is None, f.last_trades)
+                for symbol, f in feeds
             ]
             guard.look(markets, self.account.orders.live(), now, out)
         latch = guard.halt

@@ -44,6 +44,10 @@ class MarketData(Protocol):
     def state(self) -> BookState: ...
 
     @property
+    def reason(self) -> str:
+        """Why it is not live; empty while it is."""
+
+    @property
     def changed_at(self) -> int:
         """Engine time (ns) of the last message of the feed that was applied."""
 

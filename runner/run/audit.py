@@ -1,7 +1,7 @@
 """Reads every event and output once; log lines, terminal and summary are its readers."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from runner.engine.core import Engine
@@ -64,6 +64,11 @@ class Audit:
         for note in output.notes:
             self._refused += note.what == "order.refused"
             self.remark(event.time, note)
+
+    @property
+    def fills(self) -> Sequence[Fill]:
+        """Those of this run, in the order in which they were learnt."""
+        return tuple(self._fills.values())
 
     def _order(self, order: Order) -> None:
         if order.state in _COUNTED:

@@ -142,10 +142,10 @@ async def serve(seed: str, host: str, port: int, ready: Callable[[Opened], None]
                 return
 
 
-def read_tapes(tapes: Tapes) -> list[Recording]:
-    """Import what `serve_tapes` needs. Raises NotATape that names the file, and OSError."""
+def read_tapes(files: Sequence[TapeFile]) -> list[Recording]:
+    """Import recordings. Raises NotATape that names the file, and OSError."""
     recordings = []
-    for file in tapes.files:
+    for file in files:
         try:
             recordings.append(read_tape(file.path, symbol=file.symbol))
         except NotATape as problem:

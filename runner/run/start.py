@@ -30,6 +30,7 @@ from runner.edge.journal import Journal, JournalError
 from runner.edge.journal_file import JournalUnusable
 from runner.edge.lock import AnotherInstance, Lock
 from runner.edge.places import JOURNAL_FILE, LOCK_FILE, private_files, private_folder, sandbox_folder
+from runner.edge.recorder import MEGABYTE, Recorder
 from runner.edge.rest import Rest
 from runner.edge.stream import Outbox, run_stream
 from runner.engine.account import Missing
@@ -46,6 +47,7 @@ from runner.run.gateway import LiveGateway
 from runner.run.inward import Inward
 from runner.run.live import Consumer
 from runner.run.machine import Machine
+from runner.run.recording import header_of, prune, record_folder
 from runner.run.reload import Reloading, Reread
 from runner.run.site import Site, new_run_id, request_budget, rules_of, site_of
 from runner.run.terminal import View, has_terminal, listen, show
@@ -129,7 +131,8 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], 
         reloading = None
         if options.reread is not None:
             reloading = Reloading(spec, options.reread, lambda found: _settings(found, options, site))
-        parts = _Parts(site, rest, known, settings, journal, bucket, engine, audit, clock, machine, reloading)
+        recorder = stack.enter_context(_recorder(spec, site, environment, run_id, audit, clock))
+        parts = _Parts(site, rest, known, settings, journal, bucket, engine, audit, recorder, clock, machine, reloading)
         ended = await _trade(parts, begin, spec.run_for, options.view)
         return structs.replace(ended, reason=_placed(ended.reason, spec)) if ended.exit_code == Exit.CONFIG else ended
 
@@ -143,6 +146,7 @@ class _Parts(Struct, frozen=True):
     bucket: Bucket
     engine: Engine
     audit: Audit
+    recorder: Recorder
     clock: Clock
     machine: Machine
     reloading: Reloading | None
@@ -159,7 +163,9 @@ async def _trade(parts: _Parts, begin: list[What], run_for: int | None, view: Vi
     # The streams outlast the tasks: who still sends while being cancelled must not find a closed door.
     async with sender, receiver, doubt, doubts, anyio.create_task_group() as tasks:
         gateway = LiveGateway(parts.rest, parts.bucket, markets, clock, sender, tasks, doubt)
-        consumer = Consumer(engine, inward, gateway, parts.journal, parts.bucket, outboxes, clock, parts.audit)
+        consumer = Consumer(
+            engine, inward, gateway, parts.journal, parts.bucket, outboxes, clock, parts.audit, parts.recorder
+        )
         for what in begin:
             consumer.deliver(what)
         start_streams(tasks, parts.site, inward, outboxes, sender, clock, parts.machine)
@@ -316,6 +322,25 @@ def _journal(site: Site, settings: Settings, clock: Clock) -> Journal:
         return Journal.open(site.folder / JOURNAL_FILE, now=clock.now(), name=settings.name, tag=settings.tag)
     except (JournalUnusable, JournalError) as error:
         raise CannotRun(Exit.UNPROVEN, str(error)) from error
+
+
+def _recorder(
+    spec: RunSpec, site: Site, environment: Mapping[str, str], run_id: str, audit: Audit, clock: Clock
+) -> Recorder:
+    """Of this run, or of nothing where the file wants none."""
+    if not spec.recording.enabled:
+        return Recorder()
+
+    def told(problem: str) -> None:
+        audit.remark(clock.now(), Note("record.ended", level="warning", facts={"problem": problem}))
+
+    prune(environment, spec.recording.total_mb)
+    return Recorder(
+        record_folder(site.folder, run_id),
+        header_of(spec, run=run_id, began=clock.now(), venue=site.label),
+        bytes_max=spec.recording.run_mb * MEGABYTE,
+        told=told,
+    )
 
 
 def _begin_journal(

@@ -12,7 +12,7 @@ from decimal import Decimal
 from math import gcd
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from runner.model.market import Market
 from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Recording, SequenceGap, Touch
@@ -131,6 +131,8 @@ class _Reader:
     def _snapshot(self, number: int, frame: _Line) -> None:
         if not (frame.bids or frame.asks):
             raise NotATape(f"line {number} is neither a frame of a stream nor a snapshot of a book")
+        if self._last is None and self._gaps:
+            self._gaps[-1] = structs.replace(self._gaps[-1], until=self._time)
         last = self._last = frame.lastUpdateId
         changes = []
         for side, levels in ((BID, frame.bids), (ASK, frame.asks)):

@@ -89,7 +89,7 @@ class Kernel:
     Raises CannotCompile where `compiled` is asked for and not possible.
     """
 
-    __slots__ = ("_columns", "_run", "_state", "_views", "fills", "touched")
+    __slots__ = ("_columns", "_run", "_state", "_views", "changes", "fills", "touched")
 
     def __init__(self, queue: QueueModel = RISK_AVERSE, *, compiled: bool = False) -> None:
         self._state = State(
@@ -104,6 +104,8 @@ class Kernel:
         self._columns = (_cells(0), _cells(0), _cells(0), _cells(0))
         self._views: tuple[Any, ...] = ()  # the state and the columns as numba takes them
         self.fills: list[Fill] = []
+        self.changes = 0
+        """How often own orders, or what they took, have changed in another way than by the tape."""
         self.touched: list[tuple[int, int]] = []
 
     # The tape, row by row --------------------------------------------------------------------------------
@@ -178,6 +180,7 @@ class Kernel:
         `ticks` 0 is a market order. `funds` bounds what it may spend, in ticks x lots: the match that goes beyond is
         not made (wire reference 5.4); -1 means that nothing does.
         """
+        self.changes += 1
         state, there = self._state, 1 - side
         sign = 1 if there == BUY else -1
         left = lots
@@ -213,6 +216,7 @@ class Kernel:
         for index in range(self._state.at[ORDERS + side]):
             own = self._own(side, index)
             if own.order == order:
+                self.changes += 1
                 queues.remove(self._state, side, index)
                 self.touched.append((side, own.ticks))
                 return True
@@ -220,6 +224,7 @@ class Kernel:
 
     def forget(self) -> None:
         """Drop all own orders, as an engine that restarts does; nobody is told of it."""
+        self.changes += 1
         for side in (BUY, SELL):
             self._state.at[ORDERS + side] = 0
 
@@ -255,6 +260,18 @@ class Kernel:
     def total(self, side: int, ticks: int) -> int:
         """Lots that the world sees at a price: recorded ones that are still there, and ours."""
         return queues.visible(self._state, side, ticks) + sum(own.left for own in self.own(side) if own.ticks == ticks)
+
+    def best(self, side: int) -> tuple[int, int] | None:
+        """The best level (ticks, lots) that the world sees: recorded lots that are still there, and ours."""
+        state, sign = self._state, 1 if side == BUY else -1
+        key, lots = queues.best(state, side)
+        orders = state.orders[side]
+        for cell in range(0, state.at[ORDERS + side] * OWN, OWN):
+            own = sign * orders[cell + TICKS]
+            if lots and own < key:
+                break
+            key, lots = own, orders[cell + LEFT] + (lots if own == key else 0)
+        return (abs(key), lots) if lots else None
 
     def visible(self, side: int, count: int) -> list[tuple[int, int]]:
         """Up to `count` recorded levels (ticks, lots) that can be met, best first."""

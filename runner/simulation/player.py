@@ -12,15 +12,13 @@ from runner.model.order import Side
 from runner.simulation.exchange import Exchange
 from runner.simulation.house import House
 from runner.simulation.kernel import BUY, SELL
-from runner.simulation.recording import BOUGHT, SOLD, Recording
+from runner.simulation.recording import BOUGHT, NEVER, SOLD, Recording
 
 AtEnd = Literal["hold", "loop", "stop"]
 """After the last row: the book stands still and can still be traded with; from the snapshot again; or no more venue
 (which is for whoever owns the exchange to see to).
 """
 
-NEVER = 2**62
-"""A time (ns) that does not come."""
 BURST, BURST_PAUSE = 100, 1_000_000
 """Rows that are told at once, and the ns until the next ones. A frame holds up to 800 changes, which really happened
 over 100 ms; a client that lets 256 messages wait is dropped (wire reference 6.2).

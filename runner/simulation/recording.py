@@ -7,22 +7,27 @@ one moment belong together: between them the book may be half changed, but it is
 """
 
 from array import array
+from bisect import bisect_right
 
 from msgspec import Struct
 
 from runner.model.market import Market
+
+NEVER = 2**62
+"""A time (ns) that does not come."""
 
 BID, ASK, SOLD, BOUGHT = range(4)
 """Kinds of rows: a level of either side, and a trade by the side of its taker."""
 
 
 class SequenceGap(Struct, frozen=True):
-    """Depth updates that the recorder did not get. From here to the next snapshot the book stands still."""
+    """Depth updates that the recorder did not get. From here to the next snapshot (`until`) the book stands still."""
 
     line: int
     time: int
     expected: int
     found: int
+    until: int = NEVER
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.found - self.expected} depth updates are missing before update {self.found}"
@@ -56,6 +61,10 @@ class Recording(Struct, frozen=True, eq=False, kw_only=True):
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def rows_until(self, time: int) -> int:
+        """How many rows have happened at `time` (ns)."""
+        return bisect_right(self.times, time)
 
     @property
     def start(self) -> int:

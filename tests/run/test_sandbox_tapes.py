@@ -43,7 +43,7 @@ async def test_a_tape_is_served_to_its_end_and_then_held(tape: Path) -> None:
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(serve_tapes, read_tapes(tapes), tapes, "seed", "127.0.0.1", 0, show, over.set)
+            tasks.start_soon(serve_tapes, read_tapes(tapes.files), tapes, "seed", "127.0.0.1", 0, show, over.set)
             await ready.wait()
             await over.wait()
             assert opened[0].markets == ("LTC-USDT",)
@@ -63,7 +63,13 @@ async def test_at_its_end_the_exchange_closes_if_it_should(tape: Path) -> None:
     said: list[str] = []
     with anyio.fail_after(10):
         await serve_tapes(
-            read_tapes(tapes), tapes, "s", "127.0.0.1", 0, lambda _: said.append("open"), lambda: said.append("over")
+            read_tapes(tapes.files),
+            tapes,
+            "s",
+            "127.0.0.1",
+            0,
+            lambda _: said.append("open"),
+            lambda: said.append("over"),
         )
     assert said == ["open", "over"]
 
@@ -71,7 +77,7 @@ async def test_at_its_end_the_exchange_closes_if_it_should(tape: Path) -> None:
 def test_a_tape_that_cannot_be_used_is_named(tape: Path) -> None:
     tape.write_text("1 {}\n")
     with pytest.raises(NotATape, match="ltcusdt: line 1 is neither"):
-        read_tapes(Tapes((TapeFile(tape),)))
+        read_tapes([TapeFile(tape)])
 
 
 async def _ask(rest: Rest, request: Request) -> list[dict[str, object]] | dict[str, object]:

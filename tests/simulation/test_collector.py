@@ -91,7 +91,7 @@ def test_a_gap_is_told_and_the_book_stands_still_until_the_next_snapshot() -> No
             depth(12, 17, 17, [("98.0", "0")], []),
         ]
     )
-    assert recording.gaps == (SequenceGap(3, START + 7, 12, 14),)
+    assert recording.gaps == (SequenceGap(3, START + 7, 12, 14, until=START + 10),)
     assert "line 3: 2 depth updates are missing" in str(recording.gaps[0])
     assert rows(recording)[3:] == [
         (6, BID, 995, 5),
