@@ -39,7 +39,8 @@ class RateLimit(Struct, frozen=True):
 class Connector(Struct, frozen=True):
     """`credentials` is a name in the credential store, `account` a name for the account instead of its fingerprint.
 
-    `seed` is the sandbox's; None asks for a fresh one.
+    `seed` is the sandbox's; None asks for a fresh one. With `paper` nothing is ordered at the venue: it only shows what
+    happens there to an account of our own.
     """
 
     venue: Venue
