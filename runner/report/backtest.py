@@ -63,10 +63,9 @@ def marks(fills: Sequence[Fill], start: int, end: int, apart: int) -> list[int]:
     return sorted(times.union(range(start, end, apart), [end]))
 
 
-def facts(model: str, markets: Sequence[Played], worth: Mapping[str, Decimal], pace: Pace) -> dict[str, Any]:
+def facts(markets: Sequence[Played], worth: Mapping[str, Decimal], pace: Pace) -> dict[str, Any]:
     """The object that `runner backtest --json` adds to the summary. `worth`: of the account at the start, by quote."""
     return {
-        "model": model,
         "markets": {played.market.symbol: _of_market(played) for played in markets},
         "drawdown": {quote: plain(amount) for quote, amount in drawdowns(markets).items()},
         "turnover": _turnover(markets, worth),
@@ -81,7 +80,7 @@ def facts(model: str, markets: Sequence[Played], worth: Mapping[str, Decimal], p
 def text(summary: Summary) -> str:
     """The summary of a backtest for people; `facts` are under `backtest`."""
     told = summary["backtest"]
-    rows = [("model", told["model"])]
+    rows: list[tuple[str, str]] = []
     for symbol, market in told["markets"].items():
         gaps = f", {many(market['gaps'], 'gap')}" if market["gaps"] else ""
         rows.append(("tape", f"{symbol}, {span(market['end'] - market['start'])}, {market['events']} events{gaps}"))

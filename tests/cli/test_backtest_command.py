@@ -127,6 +127,19 @@ def test_an_overlay_that_comes_with_the_runner_carries_a_bundled_file_to_the_tap
     assert told["ticks"] > 40
 
 
+def test_what_the_account_assumes_is_the_files(maker: Path, tape: Path) -> None:
+    paper = "{queue: power 2, latency: {order: 1s}, maker_fee: 0%, balances: {USDT: 20000, BTC: 3}}"
+    sets = ("--set", "connector.type=altmarkets_paper", "--set", f"connector.paper={paper}")
+    result = backtest(maker, "--tape", tape, "--json", *sets)
+    told, usual = facts(result), facts(backtest(maker, "--tape", tape, "--json"))
+    assert "queue power 2, latency 1000 ms for orders" in told["model"]
+    assert told["fees"] != usual["fees"]
+    assert set(told["fees"].values()) <= {"0"}
+    assert told["orders"]["placed"] < usual["orders"]["placed"]
+    turnover = told["backtest"]["turnover"]["USDT"]
+    assert float(turnover["amount"]) / turnover["times"] == pytest.approx(50_000, rel=1e-3)
+
+
 def test_tapes_of_several_markets_are_played_together_as_far_as_they_overlap(
     maker: Path, tape: Path, tmp_path: Path
 ) -> None:

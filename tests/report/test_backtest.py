@@ -135,9 +135,8 @@ def test_the_text_says_what_it_was_measured_against() -> None:
         "profit": {"realised": {}, "unrealised": {}},
     }  # fmt: skip
     one = played([fill(1, 0, Side.BUY, 100, 100)], {0: 101, 1: 98, 10: 99})
-    summary["backtest"] = facts("queue risk_averse", [one], {"EUR": Decimal(1000)}, Pace(2.0, 500, 500))
-    assert text(summary).splitlines()[-8:] == [
-        "model      queue risk_averse",
+    summary["backtest"] = facts([one], {"EUR": Decimal(1000)}, Pace(2.0, 500, 500))
+    assert text(summary).splitlines()[-7:] == [
         "tape       A-EUR, 1 m 40 s, 500 events",
         "filled     10.00% of what was ordered, 100.0% of it as maker",
         "after 1s   -0.2 EUR (-200.00 bps) by mid, 1 fill",
