@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from runner.model.market import Market
-from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Recording, SequenceGap, Touch
+from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Gap, Recording, Touch
 
 DECIMALS = 8
 """Of every number on this wire; what the market really uses is found at the end, from all of them."""
@@ -101,7 +101,7 @@ class _Reader:
         self._times, self._kinds, self._ticks, self._lots = (array("q") for _ in range(4))
         self._ends: list[tuple[int, int, int]] = []  # of each frame: first and last update, rows when it was applied
         self._tickers: list[tuple[int, int, int, int, int]] = []
-        self._gaps: list[SequenceGap] = []
+        self._gaps: list[Gap] = []
         self._trades = self._left_out = 0
 
     def take(self, number: int, line: bytes) -> None:
@@ -153,7 +153,13 @@ class _Reader:
             return
         missing = depth.U - self._last - 1  # below zero after a snapshot: totals are absolute, so that does no harm
         if missing > 0:
-            self._gaps.append(SequenceGap(number, self._time, self._last + 1, depth.U))
+            self._gaps.append(
+                Gap(
+                    len(self._times),
+                    self._time,
+                    f"line {number}: {missing} depth updates are missing before update {depth.U}",
+                )
+            )
             self._last = None
             self._early = [(number, depth)]
             return

@@ -16,16 +16,26 @@ BID, ASK, SOLD, BOUGHT = range(4)
 """Kinds of rows: a level of either side, and a trade by the side of its taker."""
 
 
-class SequenceGap(Struct, frozen=True):
-    """Depth updates that the recorder did not get. From here to the next snapshot the book stands still."""
+class Gap(Struct, frozen=True):
+    """Changes that the recorder did not get, when the first `row` rows had happened. From there to the next snapshot
+    the book stands still."""
 
-    line: int
+    row: int
     time: int
-    expected: int
-    found: int
+    reason: str
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.found - self.expected} depth updates are missing before update {self.found}"
+        return self.reason
+
+
+class Taint(Struct, frozen=True):
+    """A level (`kind`, `ticks`) of which one cannot say how much was ours, from about row `row` on, and why."""
+
+    row: int
+    time: int
+    kind: int
+    ticks: int
+    reason: str
 
 
 class Touch(Struct, frozen=True, gc=False):
@@ -40,7 +50,8 @@ class Recording(Struct, frozen=True, eq=False, kw_only=True):
     """One market's tape. It begins with the rows of a snapshot, all of one moment.
 
     `touches` are there to check the book with; nothing is replayed from them. `frames` counts the depth frames that
-    are in it, `left_out` the lines that came before the first snapshot or after a gap and could not be used.
+    are in it, `left_out` what came before the first snapshot or after a gap and could not be used. `tainted` are levels
+    of a tape that was recorded while we traded ourselves.
     """
 
     market: Market
@@ -49,7 +60,8 @@ class Recording(Struct, frozen=True, eq=False, kw_only=True):
     ticks: "array[int]"
     lots: "array[int]"
     touches: tuple[Touch, ...] = ()
-    gaps: tuple[SequenceGap, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    tainted: tuple[Taint, ...] = ()
     frames: int = 0
     trades: int = 0
     left_out: int = 0
