@@ -7,8 +7,11 @@ one moment belong together: between them the book may be half changed, but it is
 """
 
 from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from itertools import chain
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from runner.model.market import Market
 
@@ -76,3 +79,38 @@ class Recording(Struct, frozen=True, eq=False, kw_only=True):
     @property
     def end(self) -> int:
         return self.times[-1]
+
+
+def cut(tape: Recording, start: int, end: int) -> Recording:
+    """What happened from `start` to before `end` (UTC ns), on the book as it was when `start` came.
+
+    That book is its first moment. Raises ValueError where nothing is in between.
+    """
+    first, last = bisect_right(tape.times, start), bisect_left(tape.times, end)
+    if last <= first:
+        raise ValueError("the tape has nothing between these times")
+    levels: dict[tuple[int, int], int] = {}
+    for kind, ticks, lots in zip(tape.kinds[:first], tape.ticks[:first], tape.lots[:first], strict=True):
+        if kind <= ASK:
+            levels[kind, ticks] = lots
+    opening = [(kind, ticks, lots) for (kind, ticks), lots in levels.items() if lots]
+    moved = len(opening) - first
+
+    def column(values: Iterable[int], rows: "array[int]") -> "array[int]":
+        return array("q", chain(values, rows[first:last]))
+
+    kinds = column((kind for kind, _, _ in opening), tape.kinds)
+    return structs.replace(
+        tape,
+        times=column((max(start, tape.start) for _ in opening), tape.times),
+        kinds=kinds,
+        ticks=column((ticks for _, ticks, _ in opening), tape.ticks),
+        lots=column((lots for _, _, lots in opening), tape.lots),
+        touches=tuple(structs.replace(t, rows=t.rows + moved) for t in tape.touches if first < t.rows <= last),
+        gaps=tuple(structs.replace(gap, row=max(0, gap.row + moved)) for gap in tape.gaps if start <= gap.time < end),
+        # A level that was tainted before stays so.
+        tainted=tuple(structs.replace(one, row=max(0, one.row + moved)) for one in tape.tainted if one.time < end),
+        frames=0,
+        trades=sum(kind > ASK for kind in kinds),
+        left_out=0,
+    )

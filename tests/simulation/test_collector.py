@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.simulation.collector import NotATape, read_lines
+from runner.simulation.collector import read_lines
+from runner.simulation.columns import NotATape
 from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Gap, Recording, Touch
 
 Levels = list[tuple[str, str]]
