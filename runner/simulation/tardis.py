@@ -9,6 +9,7 @@ that messages were lost: a gap. What comes before the first is left out.
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal, InvalidOperation
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
@@ -69,7 +70,9 @@ class _Reader:
             self._book(rows)
         elif self._begun:
             for _, (_, _, side, price, amount) in rows:
-                self._columns.trade(self._time, sold=bool(_side(_SOLD, side)), ticks=whole(price), lots=whole(amount))
+                self._columns.trade(
+                    self._time, sold=bool(_side(_SOLD, side)), ticks=_number(price), lots=_number(amount)
+                )
         else:
             self._left_out += len(rows)
 
@@ -78,7 +81,7 @@ class _Reader:
         if not (snapshot or self._begun):
             self._left_out += 1
             return
-        levels = [(_side(_SIDES, side), whole(price), whole(amount)) for _, (_, _, side, price, amount) in rows]
+        levels = [(_side(_SIDES, side), _number(price), _number(amount)) for _, (_, _, side, price, amount) in rows]
         self._frames += 1
         if snapshot and not self._showing:
             if self._begun:
@@ -125,6 +128,16 @@ def _rows(lines: Iterable[str], names: tuple[str, ...], what: str) -> Iterator[R
             raise NotATape(f"{what}: line {table.line_num} is older than the one before it: sort by local_timestamp")
         last = time
         yield time, table.line_num, chosen if len(names) == len(BOOK) else [chosen[0], "", *chosen[1:]]
+
+
+def _number(text: str) -> int:
+    """Very small numbers are written as 5e-7."""
+    if "e" not in text.lower():
+        return whole(text)
+    try:
+        return whole(f"{Decimal(text):f}")
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a number") from None
 
 
 def _side(names: Mapping[str, int], name: str) -> int:
