@@ -42,8 +42,8 @@ from runner.model.event import ClockRead, Configured, MarketsRead, What
 from runner.model.settings import SECOND, Settings, TickPolicy
 from runner.run.audit import Audit
 from runner.run.inward import Inward
+from runner.run.line import INBOX_ITEMS
 from runner.run.live import Consumer
-from runner.run.start import INBOX_ITEMS
 
 MESSAGES = 1_000_000
 SEED = 1

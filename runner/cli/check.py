@@ -121,6 +121,8 @@ def _ok(spec: RunSpec) -> str:
     venue = spec.connector.venue
     where = venue.rest_url if isinstance(venue, Deployment) else type(venue).__name__.lower()
     line = f"{spec.file}: ok, {spec.settings.strategy} on {', '.join(spec.settings.markets)} at {where}"
+    if spec.connector.paper is not None:
+        line += f"\n  {spec.connector.paper}"
     if known_markets(venue) is None:
         line += f"\n  the markets of {where} are not known here: whether it has these is checked when the run starts"
     most = bound(spec)

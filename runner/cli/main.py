@@ -11,6 +11,7 @@ import runner
 from runner.cli.exits import table
 
 COMMANDS = {
+    "backtest": "Trade a strategy on recorded markets.",
     "balance": "Show what an account holds.",
     "cancel": "Cancel orders and see them closed.",
     "candles": "Download a market's history.",

@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import msgspec
-from msgspec import structs
+from msgspec import convert, structs
 
 from runner.config import shape
 from runner.config.bounds import broken
@@ -25,8 +25,9 @@ from runner.config.values import Currencies, check_values
 from runner.engine.strategy import Demand, Strategy
 from runner.model import parameters, units
 from runner.model.market import Market
-from runner.model.settings import SECOND, Limits, Rate, Settings, TickPolicy
-from runner.model.units import Amount, Duration, Ratio
+from runner.model.paper import Latency, PaperModels
+from runner.model.settings import SECOND, Limits, QueueModel, Rate, Settings, TickPolicy
+from runner.model.units import Amount, Delay, Duration, Ratio
 
 KnownMarkets = Callable[[Venue], Mapping[str, Market] | None]
 """The markets of a venue by symbol, None where they are not known without asking it."""
@@ -293,4 +294,25 @@ def _connector(section: shape.ConnectorSection) -> Connector:
         case _:
             venue = Altmarkets()
     limit = RateLimit(section.rate_limit.requests, int(section.rate_limit.per))
-    return Connector(venue, section.credentials, section.account, section.seed, limit)
+    paper = None if section.type == "altmarkets" else _paper(section.paper or shape.PaperSection())
+    return Connector(venue, section.credentials, section.account, section.seed, limit, paper)
+
+
+def _paper(section: shape.PaperSection) -> PaperModels:
+    name, _, n = section.queue.partition(" ")
+    latency = section.latency
+    return PaperModels(
+        balances=_exact(section.balances),
+        maker_fee=_plain(section.maker_fee),
+        taker_fee=_plain(section.taker_fee),
+        order=_latency(latency.order),
+        cancel=_latency(latency.cancel),
+        data=_latency(latency.data),
+        processing=int(latency.processing),
+        queue=convert({"name": name, "n": int(n or 1)}, QueueModel),
+        seed=section.seed,
+    )
+
+
+def _latency(delay: Delay) -> Latency:
+    return Latency(int(delay.least), int(delay.more), delay.shape)

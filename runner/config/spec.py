@@ -7,6 +7,7 @@ from msgspec import Struct
 from runner.config.problems import Problem
 from runner.config.tree import Keys
 from runner.engine.strategy import Demand, Strategy
+from runner.model.paper import PaperModels
 from runner.model.settings import SECOND, Settings
 
 
@@ -38,7 +39,8 @@ class RateLimit(Struct, frozen=True):
 class Connector(Struct, frozen=True):
     """`credentials` is a name in the credential store, `account` a name for the account instead of its fingerprint.
 
-    `seed` is the sandbox's; None asks for a fresh one.
+    `seed` is the sandbox's; None asks for a fresh one. With `paper` nothing is ordered at the venue: it only shows what
+    happens there to an account of our own.
     """
 
     venue: Venue
@@ -46,6 +48,7 @@ class Connector(Struct, frozen=True):
     account: str | None = None
     seed: int | None = None
     rate_limit: RateLimit = RateLimit()
+    paper: PaperModels | None = None
 
 
 class Recording(Struct, frozen=True):

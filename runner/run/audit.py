@@ -28,11 +28,13 @@ Reader = Callable[[int, Note], None]
 class Audit:
     """What a run did so far, and what it looks like now. Counts are of this run, not of the journal's life."""
 
-    def __init__(self, engine: Engine, *, run: str, name: str, venue: str, now: int) -> None:
+    def __init__(self, engine: Engine, *, run: str, name: str, venue: str, now: int, model: str = "") -> None:
+        """`model`: what a paper account assumes, in words."""
         self._engine = engine
         self.run = run
         self._name = name
         self._venue = venue
+        self._model = model
         self._started_at = self._time = now
         self._ended: dict[str, OrderState] = {}
         self._placed = 0
@@ -96,6 +98,7 @@ class Audit:
             run=self.run,
             name=self._name,
             venue=self._venue,
+            model=self._model,
             phase=engine.phase,
             started_at=self._started_at,
             time=now,
@@ -115,7 +118,13 @@ class Audit:
 
     def _bare(self, now: int) -> Status:
         return Status(
-            run=self.run, name=self._name, venue=self._venue, phase="starting", started_at=self._started_at, time=now
+            run=self.run,
+            name=self._name,
+            venue=self._venue,
+            model=self._model,
+            phase="starting",
+            started_at=self._started_at,
+            time=now,
         )
 
     def _counts(self, live: list[Order]) -> OrderCounts:

@@ -1,10 +1,11 @@
 """A whole exchange from recordings: a market for each of them, its tape in the place of a crowd, and one trader."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_UP, Decimal
 
 from msgspec import Struct
 
+from runner.model.market import Market
 from runner.model.money import MONEY, quotient
 from runner.model.order import Side
 from runner.simulation.dice import seed_bytes
@@ -57,7 +58,8 @@ def taped_sandbox(
     trader = exchange.admit("trader")
     key = ApiKey(seed_bytes(8, seed, "access key").hex(), seed_bytes(16, seed, "secret key").hex(), trader.id)
     exchange.give_key(key)
-    balances = balances or start_balances(players)
+    asks = ((player.recording.market, player.book.best(Side.SELL)) for player in players)
+    balances = balances or start_balances(asks)
     for currency, amount in balances.items():
         exchange.deposit(trader.id, currency, amount)
     others = {name: open_account(exchange, seed, name, balances) for name in accounts}
@@ -66,12 +68,15 @@ def taped_sandbox(
     return Taped(Sandbox(exchange, trader, key, others), tuple(players))
 
 
-def start_balances(players: Sequence[Player]) -> dict[str, Decimal]:
-    """Of every quote currency a round sum, and of every other base what that is worth, in one digit, rounded up."""
-    quotes = {player.recording.market.quote for player in players}
+def start_balances(asks: Iterable[tuple[Market, int | None]]) -> dict[str, Decimal]:
+    """Of every quote currency a round sum, and of every other base what that is worth, in one digit, rounded up.
+
+    With each market comes its best ask, ticks.
+    """
+    asked = list(asks)
+    quotes = {market.quote for market, _ in asked}
     balances = {quote: START_DOLLARS if quote in DOLLARS else START_COINS for quote in sorted(quotes)}
-    for player in players:
-        market, best = player.recording.market, player.book.best(Side.SELL)
+    for market, best in asked:
         if market.base not in balances and best is not None:
             balances[market.base] = _one_digit_up(quotient(balances[market.quote], market.price(best)))
     return balances
