@@ -18,8 +18,10 @@ from runner.model.market import Market
 NEVER = 2**62
 """A time (ns) that does not come."""
 
-BID, ASK, SOLD, BOUGHT = range(4)
-"""Kinds of rows: a level of either side, and a trade by the side of its taker."""
+BID, ASK, SOLD, BOUGHT, SOLD_TO_OWN, BOUGHT_FROM_OWN = range(6)
+"""Kinds of rows: a level of either side, and a trade by the side of its taker, which a trade's odd number says is a
+buy. The last two hit an order of whoever recorded, who is not on the tape: no level shrinks by them.
+"""
 
 
 class Gap(Struct, frozen=True):
