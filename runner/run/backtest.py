@@ -162,6 +162,7 @@ class _Test:
             end=end,
             events=recording.rows_until(end) - recording.rows_until(self._start),
             gaps=sum(gap.time < end and gap.until > self._start for gap in recording.gaps),
+            tainted=sum(self._start <= each.time <= end for each in recording.tainted),
             ordered_lots=self._ordered.get(symbol, 0),
             fills=fills,
             mids=twice_mids(TapedMarket(recording, self._kernel()), report.marks(fills, self._start, end, apart)),

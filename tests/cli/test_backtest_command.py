@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from loopback.process import runner_run
 
 import runner.run.backtest
 from runner.cli.main import group
@@ -115,6 +116,16 @@ def test_the_compiled_kernel_gives_the_same_result(
     monkeypatch.setattr(runner.run.backtest, "WORTH_COMPILING", 1)
     assert facts(backtest(maker, "--tape", tape, "--json")) == plain
     assert compiled_run.cache_info().currsize == 1  # it was compiled
+
+
+@pytest.mark.slow
+def test_a_run_can_be_backtested_on_its_own_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = STRATEGIES / "quickstart.yml"
+    ran = json.loads(runner_run(file, "--for", "4s", "--headless", "--json", state=tmp_path).stdout.splitlines()[-1])
+    monkeypatch.setenv("RUNNER_STATE_DIR", str(tmp_path))
+    told = facts(backtest(file, "--tape", ran["run"], "--json"))
+    assert abs(told["ticks"] - ran["ticks"]) < ran["ticks"] / 2
+    assert told["orders"]["placed"] >= 4  # the ladder, as in the run
 
 
 @pytest.mark.parametrize("name", ["pure_market_making", "avellaneda_stoikov", "quickstart"])
