@@ -96,7 +96,7 @@ class _Test:
     def __init__(self, spec: RunSpec, recordings: Sequence[Recording], start: int, options: Options) -> None:
         told = spec.connector.paper or PaperModels()
         models = told.folded()
-        self._kernel = _kernels(sum(map(len, recordings)))
+        self._kernel, plain = _kernels(sum(map(len, recordings)))
         recordings = [structs.replace(each, market=models.with_fees(each.market)) for each in recordings]
         self._tapes = [TapedMarket(recording, self._kernel(models.queue)) for recording in recordings]
         for tape in self._tapes:
@@ -125,6 +125,8 @@ class _Test:
         if options.log is not None:
             listen(options.log, self._audit)
         self._warn(spec, {market.symbol: market for market in markets}, strict=options.strict)
+        if plain:
+            self._audit.remark(start, Note("kernel.plain", level="warning", facts={"why": plain}))
         self.loop.begin()
 
     def _take(self, event: Event, output: Output) -> None:
@@ -183,16 +185,16 @@ class _Test:
 # Beginnings ------------------------------------------------------------------------------------------------
 
 
-def _kernels(rows: int) -> Callable[..., Kernel]:
-    """The compiled kernel where it is worth it and to be had; the plain one gives the same fills, only later."""
+def _kernels(rows: int) -> tuple[Callable[..., Kernel], str]:
+    """The compiled kernel where it is worth it, or the plain one, which gives the same, and why it has to be that."""
     if rows < WORTH_COMPILING:
-        return Kernel
+        return Kernel, ""
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_root(os.environ) / "numba"))  # numba reads it when imported
     try:
         compiled_run()
-    except CannotCompile:
-        return Kernel
-    return partial(Kernel, compiled=True)
+    except CannotCompile as problem:
+        return Kernel, str(problem)
+    return partial(Kernel, compiled=True), ""
 
 
 def _of_the_file(spec: RunSpec, recordings: Sequence[Recording]) -> list[Recording]:
