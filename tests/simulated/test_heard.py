@@ -22,7 +22,7 @@ from runner.model.settings import MILLISECOND, SECOND, Limits, Settings, TickPol
 from runner.run.chaos.world import Faults, World
 from runner.simulation.heard import tapes
 from runner.simulation.markets import SANDBOX_LISTINGS
-from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Recording
+from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Gap, Recording
 from strategies.pure_market_making import PureMarketMaking
 
 SYMBOL = "ROGER-BTC"
@@ -161,7 +161,7 @@ def test_what_was_missed_is_a_gap_and_not_guessed_over() -> None:
     tape = tapes(Event(number, number, what) for number, what in enumerate(steps, 1))[SYMBOL]
     found = list(zip(tape.times, tape.kinds, tape.ticks, tape.lots, strict=True))
     assert found == [(3, BID, 50, 10), (3, ASK, 60, 7), (6, BID, 50, 0), (6, BID, 49, 3), (7, BOUGHT, 60, 1)]
-    assert [(gap.row, gap.time, gap.reason) for gap in tape.gaps] == [(2, 4, "the stream was down: cut")]
+    assert tape.gaps == (Gap(2, 4, "the stream was down: cut", until=6),)
     assert (tape.left_out, tape.trades) == (2, 1)
 
 
