@@ -9,7 +9,13 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("default"), print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") else "default")
+settings.register_profile("fast", parent=settings.get_profile("default"), max_examples=25, stateful_step_count=25)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The fast part draws fewer examples: it is for every change, the whole suite for every commit."""
+    fast = config.option.markexpr == "not slow"
+    settings.load_profile("fast" if fast else "ci" if os.environ.get("CI") else "default")
 
 
 @pytest.fixture(scope="session", autouse=True)

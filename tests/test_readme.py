@@ -11,8 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from runner.cli.exits import Exit
+from runner.cli.main import group
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -66,6 +68,7 @@ def test_the_strategy_is_as_short_as_promised() -> None:
     assert len(code) <= 20
 
 
+@pytest.mark.slow
 def test_it_trades_from_any_folder_and_its_journal_answers_the_queries(folder: Path, tmp_path: Path) -> None:
     done = runner("run", str(folder / "spread.yml"), "--once", "--json", RUNNER_STATE_DIR=str(tmp_path / "state"))
     assert done.returncode == 0, done.stderr
@@ -113,7 +116,8 @@ def test_the_options_are_those_of_the_commands() -> None:
         used.setdefault(command, set()).update(word.split("=")[0] for word in words if word.startswith("--"))
     assert used["run"] >= {"--for", "--once", "--json"}
     for command, options in used.items():
-        assert options <= set(re.findall(r"--[a-z-]+", runner(command, "--help").stdout)), command
+        told = CliRunner().invoke(group, [command, "--help"]).stdout
+        assert options <= set(re.findall(r"--[a-z-]+", told)), command
 
 
 def test_the_exit_codes_are_those_of_the_program() -> None:

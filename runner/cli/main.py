@@ -11,6 +11,7 @@ import runner
 from runner.cli.exits import table
 
 COMMANDS = {
+    "backtest": "Trade a strategy on recorded markets.",
     "balance": "Show what an account holds.",
     "cancel": "Cancel orders and see them closed.",
     "candles": "Download a market's history.",
@@ -26,6 +27,7 @@ COMMANDS = {
     "markets": "List the markets of a venue.",
     "orders": "List the orders of an account.",
     "plan": "Show what a run would do first, and send nothing.",
+    "record": "Record markets of a venue, for backtests.",
     "replay": "Feed the record of a run to its strategy again.",
     "resolve": "Take your word for an order whose fate is not proven.",
     "resume": "Show why a risk latch fell, and lift it.",
@@ -37,6 +39,7 @@ COMMANDS = {
     "status": "Say whether a strategy is running, and how it stands.",
     "stop": "Stop a running strategy and wait for it.",
     "strategies": "List the strategies, or one with its parameters.",
+    "tape": "Show, cut, import and export recorded markets.",
     "trades": "List the trades of an account, or of a market.",
 }
 """Name and line of help; the module is `runner.cli.NAME`, its click command is called `command`."""

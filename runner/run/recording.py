@@ -17,7 +17,8 @@ from runner.config.plugins import place
 from runner.config.spec import RunSpec
 from runner.edge.lock import is_held
 from runner.edge.places import LOCK_FILE, Environment, state_root
-from runner.edge.recorder import MEGABYTE, SUFFIX
+from runner.edge.record_files import parts
+from runner.edge.recorder import MEGABYTE
 from runner.engine.strategy import Strategy
 from runner.simulation.record import Header
 
@@ -82,16 +83,11 @@ def record_folder(folder: Path, run: str) -> Path:
 
 
 def records(environment: Environment) -> list[Path]:
-    """Folders of all records of this machine, oldest first."""
+    """Folders of the records of all runs in the state folder, oldest first."""
     root = state_root(environment)
-    homes = ("accounts/*/*/", "sandbox/*/", "paper/*/", "")
-    found = [folder for home in homes for folder in root.glob(f"{home}{RECORDS}/*")]
+    homes = ("accounts/*/*", "sandbox/*", "paper/*")
+    found = [folder for home in homes for folder in root.glob(f"{home}/{RECORDS}/*")]
     return sorted((folder for folder in found if folder.is_dir()), key=lambda folder: folder.name)
-
-
-def parts(record: Path) -> list[Path]:
-    """The files of a record, in order."""
-    return [record] if record.is_file() else sorted(record.glob(f"*{SUFFIX}"))
 
 
 def prune(environment: Environment, megabytes: int) -> None:

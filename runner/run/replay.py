@@ -20,6 +20,7 @@ from msgspec import Struct, structs
 from runner import __version__
 from runner.config.plugins import BadPlugin, load, place
 from runner.edge.places import Environment
+from runner.edge.record_files import Record, parts
 from runner.engine.core import Engine
 from runner.engine.strategy import Strategy
 from runner.model.command import Place
@@ -27,8 +28,8 @@ from runner.model.event import Event
 from runner.model.exits import Exit
 from runner.report.account import utc
 from runner.run.ends import CannotRun
-from runner.run.recording import code_of, parts, platform_name, records
-from runner.simulation.record import Entry, Header, NotARecord, Part, decoded, encoded, facts
+from runner.run.recording import code_of, platform_name, records
+from runner.simulation.record import Entry, Header, NotARecord, decoded, encoded, facts
 
 
 class Failed(Struct, frozen=True):
@@ -70,41 +71,6 @@ class Replayed(Struct, frozen=True):
     def comparable(self) -> bool:
         """The runner, Python and the platform are those of the record: then a difference is a failure."""
         return set(self.changed) <= set(self.edited)
-
-
-class Record:
-    """The parts of a record, one after the other. `damage` and `ended` are of the last one that was read."""
-
-    def __init__(self, files: Iterable[Path]) -> None:
-        self._files = list(files)
-        self.damage: str | None = None
-        self.ended: str | None = None
-        self.header = self._part(self._files[0]).header
-
-    def __iter__(self) -> Iterator[Entry]:
-        number = 0  # of the last event
-        for file in self._files:
-            part = self._part(file)
-            self.damage, self.ended = None, None
-            if part.header.run != self.header.run:
-                self.damage = f"{file.name} is of another run"
-                return
-            for entry in part:
-                if number and entry.event.number != number + 1:
-                    self.damage = f"events {number + 1} to {entry.event.number - 1} are missing before {file.name}"
-                    return
-                number = entry.event.number
-                yield entry
-            self.damage, self.ended = part.damage, part.ended
-            if self.damage is not None:
-                self.damage = f"{file.name}: {self.damage}"
-                return
-
-    def _part(self, file: Path) -> Part:
-        try:
-            return Part(file.read_bytes())
-        except NotARecord as problem:
-            raise NotARecord(f"{file}: {problem}") from None
 
 
 def open_record(name: str, environment: Environment) -> Record:

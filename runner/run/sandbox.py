@@ -18,7 +18,7 @@ from runner.edge.sandbox import Venue, sandbox
 from runner.edge.tape_file import read_tape
 from runner.model.credentials import Credentials
 from runner.simulation import sandbox as simulation
-from runner.simulation.collector import NotATape
+from runner.simulation.columns import NotATape
 from runner.simulation.exchange import Behaviour
 from runner.simulation.faults import FAULTS, FaultProblem, Switch, switch, switch_text
 from runner.simulation.moments import CannotHappen

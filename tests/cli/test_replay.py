@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.edge.record_files import Record
 from runner.edge.recorder import SUFFIX
-from runner.run.replay import Record, open_record
+from runner.run.replay import open_record
 
 pytestmark = pytest.mark.slow
 

@@ -84,6 +84,7 @@ def test_the_way_to_a_broken_law_is_the_shortest() -> None:
     assert steps == ["serve", "serve", "sign", "cut"]
 
 
+@pytest.mark.slow
 def test_the_search_is_the_same_every_time() -> None:
     bounds = Bounds(steps=3, faults=1, kinds=kinds("cut"), stops=0, slow=2)
     first, second = (explore(lambda: SmallWorld(bounds)) for _ in range(2))

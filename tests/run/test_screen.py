@@ -155,6 +155,7 @@ statuses = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(statuses, st.integers(30, 200), st.integers(10, 60))
 def test_it_fits(status: Status, width: int, height: int) -> None:

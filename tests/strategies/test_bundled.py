@@ -150,6 +150,7 @@ class Desk:
         return Balance(0.0, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["1", "2", "3"])
 def test_the_quickstart_trades_within_its_first_minute_and_within_the_budget(seed: str) -> None:
     """30 requests in 12 s are the account's; a third of them is kept for cancels and look-ups."""
