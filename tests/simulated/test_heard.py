@@ -14,7 +14,6 @@ from runner.model.event import (
     OrderNews,
     PublicTrade,
     StreamDown,
-    TradeNews,
     What,
 )
 from runner.model.order import OrderRow, Side
@@ -101,10 +100,11 @@ def test_volume_that_hit_us_stays_as_demand_and_our_own_taking_does_not() -> Non
     one = world(Slices, {}, "taking")
     one.run_for(90)
     tape = tapes(one.log)[SYMBOL]
-    own = {event.what.row.id: event.what.row for event in one.log if isinstance(event.what, TradeNews)}
+    member = one.grown.trader.id
+    own = {trade.id: trade for trade in one.venue.exchange.database.trades_of(member)}
     heard = [event.what for event in one.log if isinstance(event.what, PublicTrade) and event.what.market == SYMBOL]
-    hit = [trade for trade in heard if trade.id in own and own[trade.id].side is not trade.taker_side]
-    took = [trade for trade in heard if trade.id in own and own[trade.id].side is trade.taker_side]
+    took = [trade for trade in heard if trade.id in own and own[trade.id].taker.member == member]
+    hit = [trade for trade in heard if trade.id in own and trade not in took]
     assert hit
     assert took
     kinds = {Side.BUY: BOUGHT, Side.SELL: SOLD}
