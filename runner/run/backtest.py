@@ -217,7 +217,8 @@ def _span(spec: RunSpec, recordings: Sequence[Recording]) -> tuple[int, int, str
     start = max(recording.start for recording in recordings)
     end = min(recording.end for recording in recordings)
     if start >= end:
-        raise CannotRun(Exit.USAGE, "the tapes have no time in common: nothing can be traded on them together")
+        what = "the tapes have no time in common" if len(recordings) > 1 else "the tape is a single moment"
+        raise CannotRun(Exit.USAGE, f"{what}: nothing can be traded there")
     if spec.run_for is not None and start + spec.run_for < end:
         return start, start + spec.run_for, "time"
     return start, end, "tape"
