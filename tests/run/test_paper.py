@@ -43,6 +43,7 @@ PAPER = "balances: {BTC: 1, ROGER: 50000}, latency: {order: 10ms to 40ms}"
 EMBEDDED = f"{{type: altmarkets_paper, venue: sandbox, seed: 1, paper: {{{PAPER}}}}}"
 URLS = f"{{rest_url: 'http://{HOST}/api/v2/peatio', stream_url: 'ws://{HOST}/api/v2/ranger'}}"
 SIMULATED = f"{{type: altmarkets_paper_trade, venue: {URLS}, paper: {{{PAPER}}}}}"
+STRATEGIES = Path(__file__).parents[2] / "strategies"
 CROWD = Temper(rate=2.0, takers=0.2, volatility=6e-4, orders=30)
 
 
@@ -113,8 +114,9 @@ class Told(Struct):
     tally: Tally
 
 
-def spec_of(text: str) -> RunSpec:
-    found = read(text, file="paper.yml")
+def spec_of(text: str, *overlays: Path, sets: tuple[str, ...] = ()) -> RunSpec:
+    layers = [(str(path), path.read_bytes()) for path in overlays]
+    found = read(text, file="paper.yml", overlays=layers, overrides=sets)
     assert isinstance(found, RunSpec), "\n".join(map(str, found))
     return found
 
@@ -125,7 +127,12 @@ def nothing_was_ordered(exchange: Exchange) -> bool:
 
 
 def simulated(
-    state: Path, *, weather: Weather = FAIR, minutes: float = 1.0, faults: tuple[tuple[float, str], ...] = ()
+    state: Path,
+    spec: RunSpec | None = None,
+    *,
+    weather: Weather = FAIR,
+    minutes: float = 1.0,
+    faults: tuple[tuple[float, str], ...] = (),
 ) -> Told:
     """A run over a network in memory; `faults`: after so many seconds this befalls the exchange."""
 
@@ -144,8 +151,8 @@ def simulated(
                 monotonic=lambda: 10**15 + int(trio.current_time() * SECOND),
                 signals=False,
             )
-            spec = structs.replace(spec_of(strategy_text(SIMULATED)), run_for=int(minutes * 60 * SECOND))
-            ended = await run(spec, Options(), {"RUNNER_STATE_DIR": str(state)}, machine)
+            chosen = structs.replace(spec or spec_of(strategy_text(SIMULATED)), run_for=int(minutes * 60 * SECOND))
+            ended = await run(chosen, Options(), {"RUNNER_STATE_DIR": str(state)}, machine)
             tasks.cancel_scope.cancel()
         events = tuple(entry.event for entry in open_record(ended.summary["run"], {"RUNNER_STATE_DIR": str(state)}))
         return Told(ended, events, grown.exchange, network.tally)
@@ -165,10 +172,10 @@ def held(events: tuple[Event, ...]) -> dict[str, Decimal]:
     return rows
 
 
-def agrees(told: Told) -> None:
+def agrees(told: Told, begins: dict[str, Decimal] = BEGINS) -> None:
     """Ledger and account, to the last digit; and nothing of it at the venue."""
     position = {currency: Decimal(amount) for currency, amount in told.ended.summary["position"].items()}
-    assert held(told.events) == {currency: MONEY.add(BEGINS[currency], position[currency]) for currency in BEGINS}
+    assert held(told.events) == {currency: MONEY.add(begins[currency], position[currency]) for currency in begins}
     assert nothing_was_ordered(told.exchange)
     assert not told.tally.creates
 
@@ -178,6 +185,18 @@ def test_the_books_of_the_engine_are_those_of_the_account(tmp_path: Path) -> Non
     assert (told.ended.exit_code, told.ended.summary["open_orders_left"]) == (0, 0)
     assert told.ended.summary["fills"] > 5
     agrees(told)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(STRATEGIES.glob("*.yml")), ids=lambda path: path.stem)
+def test_a_bundled_file_trades_on_paper_as_it_is(path: Path, tmp_path: Path) -> None:
+    overlay = STRATEGIES / "overlays" / "paper.yml"
+    spec = spec_of(path.read_text(), overlay, sets=(f"connector.venue={URLS}",))
+    assert spec.connector.paper is not None
+    told = simulated(tmp_path, spec, minutes=2.0)
+    assert told.ended.exit_code == 0
+    assert told.ended.summary["orders"]["placed"] > 0
+    agrees(told, spec.connector.paper.balances)
 
 
 def test_the_record_of_a_paper_run_says_the_same_again(tmp_path: Path) -> None:
