@@ -22,9 +22,12 @@ from runner.edge.clock import Clock
 from runner.edge.sandbox import Doors
 from runner.model.event import BalanceNews, BalancesRead, BookGap, Event, TradeNews
 from runner.model.money import MONEY
-from runner.model.settings import SECOND
+from runner.model.paper import PaperModels
+from runner.model.settings import MILLISECOND, SECOND
+from runner.run.ends import CannotRun
 from runner.run.glance import Wish
 from runner.run.machine import Machine
+from runner.run.paper import as_recorded
 from runner.run.plan import plan
 from runner.run.replay import open_record, replay, strategy_of
 from runner.run.start import Ended, Options, run
@@ -33,9 +36,11 @@ from runner.simulation.dice import Dice, seed_state
 from runner.simulation.exchange import Exchange
 from runner.simulation.faults import switch_text
 from runner.simulation.markets import SANDBOX_LISTINGS
+from runner.simulation.round_trips import round_trips
 from runner.simulation.sandbox import sandbox
 from tests.product.network import FAIR, Network, Tally, Weather
 
+SLACK = 10 * MILLISECOND
 START = 1_700_000_000 * SECOND
 HOST = "127.0.0.1:8080"
 BEGINS = {"BTC": Decimal(1), "ROGER": Decimal(50_000)}
@@ -205,6 +210,22 @@ def test_the_record_of_a_paper_run_says_the_same_again(tmp_path: Path) -> None:
     again = replay(record, strategy_of(record.header))
     assert (again.difference, again.damage) == (None, None)
     assert again.placed == told.ended.summary["orders"]["placed"] > 0
+
+
+def test_latency_may_be_that_of_a_recorded_run(tmp_path: Path) -> None:
+    first = simulated(tmp_path / "first", minutes=0.3)
+    run_id, environment = first.ended.summary["run"], {"RUNNER_STATE_DIR": str(tmp_path / "first")}
+    trips = round_trips(open_record(run_id, environment))
+    # Half of an evenly drawn 10 to 40 ms and the constant 50 ms, with the 20 ms of the news folded in.
+    assert len(trips.creates) == first.ended.summary["orders"]["placed"]
+    assert all(30 * MILLISECOND <= each < 60 * MILLISECOND + SLACK for each in trips.creates)
+    assert all(70 * MILLISECOND <= each < 70 * MILLISECOND + SLACK for each in trips.cancels)
+    assert trips.cancels
+    models = as_recorded(PaperModels(recorded=run_id), environment)
+    assert models.order.samples == tuple(each // 2 for each in trips.creates)
+    assert f"latency as in run {run_id}" in str(models)
+    with pytest.raises(CannotRun, match="there is no record of nobody"):
+        as_recorded(PaperModels(recorded="nobody"), environment)
 
 
 def test_orders_stay_where_they_are_while_the_line_is_cut_and_nobody_is_filled(tmp_path: Path) -> None:
