@@ -10,7 +10,7 @@ from runner.simulation.record import Entry, decoded
 
 
 class RoundTrips(Struct, frozen=True):
-    """From a decision to the event of its answer, ns, in the order of the answers. What was never answered is not in."""
+    """From a decision to the event of its answer, ns, in the order of the answers. What had no answer is not in."""
 
     creates: tuple[int, ...]
     cancels: tuple[int, ...]
