@@ -8,14 +8,17 @@ what fills were worth after a while. So the errors of several runs, each on its 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from statistics import median
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
-from runner.model.money import MONEY
+from runner.model.money import MONEY, plain
 from runner.model.order import Side
 from runner.model.settings import SECOND
 from runner.report.backtest import AFTER, Played, adverse_selection, profits
-from runner.report.tables import Column, Row, Table
+from runner.report.figures import clock, figure, many, span
+from runner.report.tables import Column, Row, Table, aligned
 
 BIAS_MAX = 0.05
 MEDIAN_MAX = 0.10
@@ -79,6 +82,36 @@ class Divergence(Struct, frozen=True):
     tested: Placing | None
 
 
+class Rerun(Struct, frozen=True):
+    """A real run's backtest with one queue model: by market what was traded, and where it first wanted otherwise."""
+
+    model: str
+    pairs: Mapping[str, Pair]
+    divergence: Divergence | None
+
+
+class Parity(Struct, frozen=True, kw_only=True):
+    """One real run against its backtests. Times and latencies are ns; `tainted` are levels of the tape of which one
+    cannot say how much was ours. `before` counts the fills that the run's journal knew when it began: the backtest
+    begins without them.
+    """
+
+    run: str
+    start: int
+    end: int
+    order_latency: int
+    cancel_latency: int
+    placings: int
+    before: int
+    tainted: int
+    gaps: int
+    reruns: Sequence[Rerun]
+
+    @property
+    def closest(self) -> str | None:
+        return closest({each.model: list(each.pairs.values()) for each in self.reruns})
+
+
 def traded(played: Played) -> Traded:
     """Raises ValueError where the tape has no mid price by then to mark a position at."""
     if played.fills and not played.mids:
@@ -135,6 +168,117 @@ def table(by_model: Mapping[str, Sequence[Pair]]) -> Table:
                 met = ("yes" if found.met else "no") if measure == "volume" else ""
                 rows.append({"model": model, "measure": measure, "runs": found.runs, **_percent(found), "met": met})
     return Table(_COLUMNS, tuple(rows), "nothing was traded")
+
+
+def facts(parity: Parity) -> dict[str, Any]:
+    """The object that `runner parity --json` prints; amounts are exact and in base and quote."""
+    return {
+        "run": parity.run,
+        "start": parity.start,
+        "end": parity.end,
+        "latency_ms": {"order": parity.order_latency / 1e6, "cancel": parity.cancel_latency / 1e6},
+        "orders": parity.placings,
+        "fills_before": parity.before,
+        "tainted_levels": parity.tainted,
+        "gaps": parity.gaps,
+        "closest": parity.closest,
+        "models": {
+            each.model: {
+                "markets": {symbol: _compared(pair) for symbol, pair in each.pairs.items()},
+                "first_difference": None if each.divergence is None else _difference(each.divergence),
+            }
+            for each in parity.reruns
+        },
+    }
+
+
+def text(parity: Parity) -> str:
+    """The same for people."""
+    doubts = [many(parity.tainted, "tainted level"), many(parity.gaps, "gap")]
+    rows = [
+        ("run", f"{parity.run}, {span(parity.end - parity.start)}, {many(parity.placings, 'order')}"),
+        ("tape", f"public data of that run without what was ours: {', '.join(doubts)}"),
+        ("latency", f"{_ms(parity.order_latency)} for orders, {_ms(parity.cancel_latency)} for cancels"),
+    ]
+    if parity.before:
+        rows.append(("before", f"the run began with {many(parity.before, 'fill')} that the backtest does not know"))
+    rows.append(("closest", parity.closest or "none: the run filled nothing"))
+    lines = [f"{label:<8} {value}" for label, value in rows]
+    lines += ["", aligned(_reruns(parity))]
+    lines += [f"{each.model}: {_first(each.divergence)}" for each in parity.reruns if each.divergence is not None] or [
+        "every order was wanted again, at its time"
+    ]
+    return "\n".join(lines)
+
+
+def _reruns(parity: Parity) -> Table:
+    rows: list[Row] = []
+    for each in parity.reruns:
+        for symbol, pair in each.pairs.items():
+            volume, profit = (errors([pair], measure) for measure in ("volume", "profit"))
+            rows.append(
+                {
+                    "model": each.model,
+                    "market": symbol,
+                    "fills": f"{pair.tested.fills} of {pair.real.fills}",
+                    "volume": f"{figure(pair.tested.volume)} of {figure(pair.real.volume)}",
+                    "volume_error": None if volume is None else f"{volume.bias:+.1%}",
+                    "profit": f"{figure(pair.tested.profit, True)} for {figure(pair.real.profit, True)}",
+                    "profit_error": None if profit is None else f"{profit.bias * 10_000:+.1f} bps",
+                }
+            )
+    return Table(_RERUNS, tuple(rows))
+
+
+_RERUNS = (
+    Column("model", "queue model"),
+    Column("market", "market"),
+    Column("fills", "fills", right=True),
+    Column("volume", "volume", right=True),
+    Column("volume_error", "error", right=True),
+    Column("profit", "profit", right=True),
+    Column("profit_error", "of turnover", right=True),
+)
+
+
+def _compared(pair: Pair) -> dict[str, Any]:
+    wrong = {measure: found.bias for measure in MEASURES if (found := errors([pair], measure)) is not None}
+    return {"real": _plain(pair.real), "tested": _plain(pair.tested), "errors": wrong}
+
+
+def _plain(run: Traded) -> dict[str, Any]:
+    after = {name: plain(each) for name, each in zip(MEASURES[2:], run.after, strict=True)}
+    amounts = {"volume": plain(run.volume), "turnover": plain(run.turnover), "profit": plain(run.profit)}
+    return {"fills": run.fills, **amounts, **after}
+
+
+def _difference(found: Divergence) -> dict[str, Any]:
+    return {
+        "order": found.number + 1,
+        "real": None if found.real is None else asdict(found.real),
+        "tested": None if found.tested is None else asdict(found.tested),
+    }
+
+
+def _first(found: Divergence) -> str:
+    real, tested = (_told(each) for each in (found.real, found.tested))
+    return f"order {found.number + 1} is the first that differs: {real} in the run, {tested} in the backtest"
+
+
+def _told(placing: Placing | None) -> str:
+    if placing is None:
+        return "none"
+    price = "market" if placing.ticks is None else f"tick {placing.ticks}"
+    return f"{placing.slot} {placing.market} {placing.lots} lots at {price} in the tick of {_clock(placing.time)}"
+
+
+def _ms(time: int) -> str:
+    return f"{time / 1_000_000:.1f} ms"
+
+
+def _clock(time: int) -> str:
+    """To the millisecond."""
+    return f"{clock(time)}.{time // 1_000_000 % 1000:03}"
 
 
 _COLUMNS = (
