@@ -38,6 +38,7 @@ from runner.report.summary import Summary, summary
 from runner.run.account import Progress
 from runner.run.audit import Audit
 from runner.run.ends import CannotRun
+from runner.run.paper import as_recorded
 from runner.run.tape_loop import TapeLoop
 from runner.run.terminal import LogLines, listen
 from runner.simulation.kernel import CannotCompile, Kernel, compiled_run
@@ -94,7 +95,7 @@ def backtest(spec: RunSpec, recordings: Sequence[Recording], options: Options) -
 
 class _Test:
     def __init__(self, spec: RunSpec, recordings: Sequence[Recording], start: int, options: Options) -> None:
-        told = spec.connector.paper or PaperModels()
+        told = as_recorded(spec.connector.paper or PaperModels(), os.environ)
         models = told.folded()
         self._kernel, plain = _kernels(sum(map(len, recordings)))
         recordings = [structs.replace(each, market=models.with_fees(each.market)) for each in recordings]
