@@ -26,6 +26,7 @@ COMMANDS = {
     "fuzz": "Search for parameters and markets that break a strategy.",
     "markets": "List the markets of a venue.",
     "orders": "List the orders of an account.",
+    "parity": "Compare a run with backtests of it on its own public data.",
     "plan": "Show what a run would do first, and send nothing.",
     "record": "Record markets of a venue, for backtests.",
     "replay": "Feed the record of a run to its strategy again.",

@@ -35,7 +35,6 @@ from runner.model.event import (
 )
 from runner.model.market import Market
 from runner.model.settings import SECOND, Settings
-from runner.simulation.paper import PaperVenue
 from runner.simulation.recording import NEVER
 
 PRIVATE_NAMES = ("order", "trade", "balance")
@@ -74,6 +73,19 @@ class Track(Tape, Protocol):
     def play(self, until: int, *, stop_on_touch: bool) -> None: ...
 
 
+class Venue(Protocol):
+    """Where requests go and where the news of our account come from, each at its time."""
+
+    def submit(self, command: Command, now: int) -> None: ...
+
+    def moved(self, symbol: str, now: int) -> None:
+        """A market has filled orders of ours."""
+
+    def next_due(self) -> int | None: ...
+
+    def advance(self, now: int) -> list[tuple[int, What]]: ...
+
+
 Told = Callable[[Event, Output], None]
 """Called for each step of the engine that led to anything but a time to wake."""
 
@@ -86,7 +98,7 @@ class TapeLoop:
         settings: Settings,
         strategy: type[Strategy],
         tapes: Sequence[Track],
-        venue: PaperVenue,
+        venue: Venue,
         bucket: Bucket,
         told: Told,
     ) -> None:

@@ -117,10 +117,13 @@ class Kernel:
             self._take_fills(1 - side)
             self.touched.append((side, ticks))
 
-    def trade(self, taker: int, ticks: int, lots: int, now: int) -> int:
-        """A recorded trade by its taker's side. Returns the lots that nobody of ours had a part in."""
+    def trade(self, taker: int, ticks: int, lots: int, now: int, *, unseen: bool = False) -> int:
+        """A recorded trade by its taker's side. Returns the lots that nobody of ours had a part in.
+
+        `unseen`: it hit an order that is not on the tape, so no level shrinks by it.
+        """
         self._make_room(1)
-        left = queues.trade(self._state, taker, ticks, lots, now)
+        left = queues.trade(self._state, taker, ticks, lots, now, unseen)
         self._take_fills(1 - taker)
         return left
 
@@ -137,7 +140,7 @@ class Kernel:
             if any(before > after for before, after in pairwise(times)):
                 raise ValueError("the times of a tape decrease")
             for name, column, least, most in zip(
-                ("kinds", "ticks", "lots"), columns[1:], (0, 1, 0), (3, WHOLE_MAX, WHOLE_MAX), strict=True
+                ("kinds", "ticks", "lots"), columns[1:], (0, 1, 0), (5, WHOLE_MAX, WHOLE_MAX), strict=True
             ):
                 if min(column) < least or max(column) > most:
                     raise ValueError(f"the {name} of a tape are between {least} and {most}")

@@ -12,7 +12,7 @@ from runner.model.order import Side
 from runner.simulation.exchange import Exchange
 from runner.simulation.house import House
 from runner.simulation.kernel import BUY, SELL
-from runner.simulation.recording import BOUGHT, NEVER, SOLD, Recording
+from runner.simulation.recording import BOUGHT, NEVER, Recording
 
 AtEnd = Literal["hold", "loop", "stop"]
 """After the last row: the book stands still and can still be traded with; from the snapshot again; or no more venue
@@ -131,10 +131,10 @@ class Player:
             kernel.level(kind, ticks, lots, now)
             self._house.report()
             return
-        left = kernel.trade(BUY if kind == BOUGHT else SELL, ticks, lots, now)
+        left = kernel.trade(BUY if kind % 2 else SELL, ticks, lots, now, unseen=kind > BOUGHT)
         self._house.report()
         if left:
-            self._house.print_trade(Side.SELL if kind == SOLD else Side.BUY, ticks, left)
+            self._house.print_trade(Side.BUY if kind % 2 else Side.SELL, ticks, left)
 
     def _tape_time(self, now: int) -> int:
         """A clock that runs as the tape does, and goes on when it begins again."""

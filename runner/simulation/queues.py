@@ -27,6 +27,8 @@ from array import array
 from typing import NamedTuple
 
 BUY, SELL = 0, 1
+BOUGHT = 3
+"""The last kind of rows (recording.py) that the whole tape knows of; those above are trades with who recorded it."""
 TAPE = 0
 """In the place of an order's id: whoever is recorded."""
 
@@ -95,8 +97,11 @@ def level(state: State, side: int, ticks: int, lots: int, now: int) -> bool:
     return True
 
 
-def trade(state: State, taker: int, ticks: int, lots: int, now: int) -> int:
-    """A recorded trade by its taker's side. Returns the lots that nobody of ours had a part in."""
+def trade(state: State, taker: int, ticks: int, lots: int, now: int, unseen: bool) -> int:
+    """A recorded trade by its taker's side. Returns the lots that nobody of ours had a part in.
+
+    `unseen`: it hit an order that is not on the tape, so no decrease was and none will be told of it.
+    """
     at, side = state.at, 1 - taker
     let_go(state, now)
     left, filled = lots, 0
@@ -119,7 +124,7 @@ def trade(state: State, taker: int, ticks: int, lots: int, now: int) -> int:
                 index += serve(state, side, index, matched, TAPE)
             else:
                 index += 1
-    rest = _explain(state, side, ticks, lots, 1)
+    rest = 0 if unseen else _explain(state, side, ticks, lots, 1)
     if rest:
         rest = min(rest, max(0, queued(state, side, ticks)))  # more cannot go from it
         if rest:
@@ -156,7 +161,7 @@ def run(
             if kind <= SELL:
                 level(state, kind, ticks[row], lots[row], now)
             else:
-                trade(state, 3 - kind, ticks[row], lots[row], now)
+                trade(state, 1 - kind % 2, ticks[row], lots[row], now, kind > BOUGHT)
             row += 1
         if at[FILLS]:
             break

@@ -10,7 +10,7 @@ from typing import Literal
 from runner.model.event import PublicTrade
 from runner.model.order import Side
 from runner.simulation.kernel import BUY, SELL, Kernel
-from runner.simulation.recording import BOUGHT, NEVER, SOLD, Recording, SequenceGap
+from runner.simulation.recording import NEVER, SOLD, Gap, Recording
 
 SECOND = 1_000_000_000
 Level = tuple[int, int]
@@ -116,7 +116,7 @@ class TapedMarket:
     def asks(self, count: int) -> Sequence[Level]:
         return self._levels(SELL, count)
 
-    def _gap(self) -> SequenceGap | None:
+    def _gap(self) -> Gap | None:
         for gap in self.recording.gaps:
             if gap.time <= self.time < gap.until:
                 return gap
@@ -152,7 +152,7 @@ class TapedMarket:
                 number,
                 tape.ticks[row],
                 tape.lots[row],
-                Side.BUY if tape.kinds[row] == BOUGHT else Side.SELL,
+                Side.BUY if tape.kinds[row] % 2 else Side.SELL,
                 tape.times[row] // SECOND,
             )
             for number, row in enumerate(self._trades[first:last], first + 1)

@@ -30,7 +30,7 @@ from runner.model.settings import MILLISECOND, SECOND, Limits, Settings, TickPol
 from runner.run.tape_loop import TapeLoop
 from runner.simulation.kernel import Kernel
 from runner.simulation.paper import PaperVenue
-from runner.simulation.recording import ASK, BID, BOUGHT, NEVER, SOLD, Recording, SequenceGap
+from runner.simulation.recording import ASK, BID, BOUGHT, NEVER, SOLD, Gap, Recording
 from runner.simulation.taped_market import TapedMarket
 
 START = 1_700_000_000 * SECOND
@@ -91,7 +91,7 @@ steps = st.lists(
 )
 
 
-def recording(moves: Sequence[Step], market: Market = A, gaps: tuple[SequenceGap, ...] = ()) -> Recording:
+def recording(moves: Sequence[Step], market: Market = A, gaps: tuple[Gap, ...] = ()) -> Recording:
     """A tape from (ms later, what, how far from the touch, lots); no moment of it comes again in any clock of ours."""
     rows = [(START, *row) for row in OPENING]
     sides: dict[int, dict[int, int]] = {side: {} for side in (BID, ASK)}
@@ -300,7 +300,7 @@ def test_between_ticks_a_tape_costs_no_event() -> None:
 
 
 def test_in_a_gap_of_the_recording_nothing_is_decided() -> None:
-    gap = SequenceGap(1, START + 5 * SECOND, 1, 2, until=START + 9 * SECOND)
+    gap = Gap(1, START + 5 * SECOND, "lost", until=START + 9 * SECOND)
     tape = recording(CALM, gaps=(gap,))
     loop, heard = a_loop(TapeLoop, [tape], TickPolicy(every=SECOND), 1, 1)
     play(loop, heard, tape.end)
