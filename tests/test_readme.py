@@ -88,9 +88,23 @@ def test_it_trades_from_any_folder_and_its_journal_answers_the_queries(folder: P
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", step[0]) for step in steps)
 
 
-def test_an_exchange_by_its_addresses_is_in_order(folder: Path) -> None:
+@pytest.fixture
+def connectors() -> list[str]:
+    """The blocks that stand in place of the strategy's connector: a paper account, an exchange by its addresses."""
+    return [block for block in blocks("yaml") if block.startswith("connector:")]
+
+
+def test_a_paper_account_is_in_order(folder: Path, connectors: list[str]) -> None:
     mine = (folder / "spread.yml").read_text()
-    other, count = re.subn(r"^connector:.*\n", blocks("yaml")[1], mine, flags=re.MULTILINE)
+    (folder / "spread.yml").write_text(re.sub(r"^connector:.*\n", connectors[0], mine, flags=re.MULTILINE))
+    done = runner("check", "spread.yml", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "paper: queue proportional, latency 80 ms for orders" in done.stdout
+
+
+def test_an_exchange_by_its_addresses_is_in_order(folder: Path, connectors: list[str]) -> None:
+    mine = (folder / "spread.yml").read_text()
+    other, count = re.subn(r"^connector:.*\n", connectors[1], mine, flags=re.MULTILINE)
     assert count == 1
     (rule,) = re.findall(r"`(run: \{.*?\})`", README)
     (folder / "spread.yml").write_text(f"{other}{rule}\n")

@@ -1,5 +1,6 @@
 """Tapes on a command line: `--tape [BASE-QUOTE=]FILE`, again for another market."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import click
 
 from runner.cli.exits import Exit, fail
-from runner.run.sandbox import NotATape, Recording, TapeFile, read_tapes
+from runner.run import tapes
+from runner.run.ends import CannotRun
+from runner.run.sandbox import Recording, TapeFile
 
 
 def tape_files(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[TapeFile, ...]:
@@ -21,13 +24,11 @@ def tape_files(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...
 
 
 def recordings(files: Sequence[TapeFile]) -> list[Recording]:
-    """Import the files; exit 2 with what is wrong, a line on stderr for each hole in them."""
+    """Read the files, or records of runs by their ids; exit 2 with what is wrong, a line on stderr for each hole."""
     try:
-        found = read_tapes(files)
-    except NotATape as problem:
-        fail(Exit.USAGE, str(problem))
-    except OSError as error:
-        fail(Exit.USAGE, f"cannot read {error.filename}: {error.strerror or error}")
+        found = [tapes.read(str(file.path), os.environ, symbol=file.symbol) for file in files]
+    except CannotRun as problem:
+        fail(problem.exit_code, str(problem))
     symbols = [recording.market.symbol for recording in found]
     if len(set(symbols)) < len(symbols):
         fail(Exit.USAGE, f"two tapes of one market ({', '.join(symbols)}): give each market once")

@@ -34,7 +34,8 @@ Mids = Mapping[int, int]
 
 
 class Played(Struct, frozen=True, kw_only=True):
-    """One market of a backtest. `start` and `end` are what was played of its tape, in which there were `events` rows.
+    """One market of a backtest. `start` and `end` are what was played of its tape, in which there were `events` rows,
+    `gaps`, and `tainted` levels of which nobody can say how much was an order of whoever recorded it.
 
     `mids` has those moments of `marks` at which the tape had two sides.
     """
@@ -47,6 +48,7 @@ class Played(Struct, frozen=True, kw_only=True):
     ordered_lots: int
     fills: Sequence[Fill]
     mids: Mids
+    tainted: int = 0
 
 
 class Pace(Struct, frozen=True):
@@ -63,10 +65,9 @@ def marks(fills: Sequence[Fill], start: int, end: int, apart: int) -> list[int]:
     return sorted(times.union(range(start, end, apart), [end]))
 
 
-def facts(model: str, markets: Sequence[Played], worth: Mapping[str, Decimal], pace: Pace) -> dict[str, Any]:
+def facts(markets: Sequence[Played], worth: Mapping[str, Decimal], pace: Pace) -> dict[str, Any]:
     """The object that `runner backtest --json` adds to the summary. `worth`: of the account at the start, by quote."""
     return {
-        "model": model,
         "markets": {played.market.symbol: _of_market(played) for played in markets},
         "drawdown": {quote: plain(amount) for quote, amount in drawdowns(markets).items()},
         "turnover": _turnover(markets, worth),
@@ -81,10 +82,9 @@ def facts(model: str, markets: Sequence[Played], worth: Mapping[str, Decimal], p
 def text(summary: Summary) -> str:
     """The summary of a backtest for people; `facts` are under `backtest`."""
     told = summary["backtest"]
-    rows = [("model", told["model"])]
+    rows: list[tuple[str, str]] = []
     for symbol, market in told["markets"].items():
-        gaps = f", {many(market['gaps'], 'gap')}" if market["gaps"] else ""
-        rows.append(("tape", f"{symbol}, {span(market['end'] - market['start'])}, {market['events']} events{gaps}"))
+        rows.append(("tape", _tape(symbol, market)))
         rows.append(("filled", _filled(market)))
         rows += [(f"after {name}", _after(one)) for name, one in market["adverse_selection"].items() if one["fills"]]
     rows += [("drawdown", f"{figure(Decimal(amount))} {quote}") for quote, amount in told["drawdown"].items()]
@@ -166,6 +166,7 @@ def _of_market(played: Played) -> dict[str, Any]:
         "end": played.end,
         "events": played.events,
         "gaps": played.gaps,
+        "tainted": played.tainted,
         "fill_ratio": fill_ratio(played),
         "maker_share": maker_share(played.fills),
         "adverse_selection": {f"{after // SECOND}s": _judged(played, after) for after in AFTER},
@@ -194,6 +195,11 @@ def _sum(amounts: Sequence[Decimal]) -> Decimal:
     for amount in amounts:
         total = MONEY.add(total, amount)
     return total
+
+
+def _tape(symbol: str, market: Mapping[str, Any]) -> str:
+    flaws = [many(market[key], noun) for key, noun in (("gaps", "gap"), ("tainted", "tainted level")) if market[key]]
+    return ", ".join([symbol, span(market["end"] - market["start"]), many(market["events"], "event"), *flaws])
 
 
 def _filled(market: Mapping[str, Any]) -> str:

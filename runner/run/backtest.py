@@ -96,7 +96,6 @@ class _Test:
     def __init__(self, spec: RunSpec, recordings: Sequence[Recording], start: int, options: Options) -> None:
         told = spec.connector.paper or PaperModels()
         models = told.folded()
-        self._model = str(told)
         self._kernel = _kernels(sum(map(len, recordings)))
         recordings = [structs.replace(each, market=models.with_fees(each.market)) for each in recordings]
         self._tapes = [TapedMarket(recording, self._kernel(models.queue)) for recording in recordings]
@@ -119,7 +118,9 @@ class _Test:
         bucket = Bucket(limit.requests, limit.per_ns)
         self.loop = TapeLoop(settings, spec.strategy_type, self._tapes, venue, bucket, self._take)
         label = f"backtest ({', '.join(tape.market.symbol for tape in self._tapes)})"
-        self._audit = Audit(self.loop.engine, run="backtest", name=settings.name, venue=label, now=start)
+        self._audit = Audit(
+            self.loop.engine, run="backtest", name=settings.name, venue=label, now=start, model=str(told)
+        )
         self._ordered: dict[str, int] = {}
         if options.log is not None:
             listen(options.log, self._audit)
@@ -148,7 +149,7 @@ class _Test:
         told = summary(self._audit.status(loop.now), loop.engine.stop.by)
         played = [self._played(tape, end) for tape in self._tapes]
         pace = report.Pace(seconds, sum(each.events for each in played), loop.engine.ticks)
-        told["backtest"] = report.facts(self._model, played, self._worth(played), pace)
+        told["backtest"] = report.facts(played, self._worth(played), pace)
         return Tested(loop.finish.exit_code, loop.finish.reason, told, report.text(told))
 
     def _played(self, tape: TapedMarket, end: int) -> report.Played:
@@ -161,6 +162,7 @@ class _Test:
             end=end,
             events=recording.rows_until(end) - recording.rows_until(self._start),
             gaps=sum(gap.time < end and gap.until > self._start for gap in recording.gaps),
+            tainted=sum(self._start <= each.time <= end for each in recording.tainted),
             ordered_lots=self._ordered.get(symbol, 0),
             fills=fills,
             mids=twice_mids(TapedMarket(recording, self._kernel()), report.marks(fills, self._start, end, apart)),

@@ -85,7 +85,8 @@ def record_folder(folder: Path, run: str) -> Path:
 def records(environment: Environment) -> list[Path]:
     """Folders of the records of all runs in the state folder, oldest first."""
     root = state_root(environment)
-    found = [*root.glob(f"accounts/*/*/{RECORDS}/*"), *root.glob(f"sandbox/*/{RECORDS}/*")]
+    homes = ("accounts/*/*", "sandbox/*", "paper/*")
+    found = [folder for home in homes for folder in root.glob(f"{home}/{RECORDS}/*")]
     return sorted((folder for folder in found if folder.is_dir()), key=lambda folder: folder.name)
 
 

@@ -117,7 +117,11 @@ def cut(tape: Recording, start: int, end: int) -> Recording:
         ticks=column((ticks for _, ticks, _ in opening), tape.ticks),
         lots=column((lots for _, _, lots in opening), tape.lots),
         touches=tuple(structs.replace(t, rows=t.rows + moved) for t in tape.touches if first < t.rows <= last),
-        gaps=tuple(structs.replace(gap, row=max(0, gap.row + moved)) for gap in tape.gaps if start <= gap.time < end),
+        gaps=tuple(
+            structs.replace(gap, row=max(0, gap.row + moved))
+            for gap in tape.gaps
+            if gap.time < end and gap.until > start
+        ),
         # A level that was tainted before stays so.
         tainted=tuple(structs.replace(one, row=max(0, one.row + moved)) for one in tape.tainted if one.time < end),
         frames=0,

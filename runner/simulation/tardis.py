@@ -55,13 +55,13 @@ class _Reader:
         self._name = ""
         self._showing = False  # within a snapshot, which may be several messages
         self._begun = False
-        self._time = 0
+        self._time = self._heard = 0  # of this message and of the one before it
         self._gaps: list[Gap] = []
         self._frames = self._left_out = 0
 
     def take(self, time: int, of_book: bool, rows: list[tuple[int, list[str]]]) -> None:
         """One message of a stream. Two streams can be a moment out of step; time still only goes forward."""
-        self._time = max(self._time, time)
+        self._heard, self._time = self._time, max(self._time, time)
         for number, (name, *_) in rows:
             if name != (self._name or name):
                 raise NotATape(f"line {number} is about {name}, those before about {self._name}: split the file")
@@ -86,7 +86,7 @@ class _Reader:
         if snapshot and not self._showing:
             if self._begun:
                 what = f"line {rows[0][0]}: a new snapshot, so messages before it were lost"
-                self._gaps.append(Gap(len(self._columns), self._time, what, until=self._time))
+                self._gaps.append(Gap(len(self._columns), self._heard, what, until=self._time))
             sides: dict[int, dict[int, int]] = {BID: {}, ASK: {}}
             for side, ticks, lots in levels:
                 sides[side][ticks] = lots

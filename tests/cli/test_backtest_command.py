@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from loopback.process import runner_run
 
 import runner.run.backtest
 from runner.cli.main import group
@@ -117,6 +118,16 @@ def test_the_compiled_kernel_gives_the_same_result(
     assert compiled_run.cache_info().currsize == 1  # it was compiled
 
 
+@pytest.mark.slow
+def test_a_run_can_be_backtested_on_its_own_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = STRATEGIES / "quickstart.yml"
+    ran = json.loads(runner_run(file, "--for", "4s", "--headless", "--json", state=tmp_path).stdout.splitlines()[-1])
+    monkeypatch.setenv("RUNNER_STATE_DIR", str(tmp_path))
+    told = facts(backtest(file, "--tape", ran["run"], "--json"))
+    assert abs(told["ticks"] - ran["ticks"]) < ran["ticks"] / 2
+    assert told["orders"]["placed"] >= 4  # the ladder, as in the run
+
+
 @pytest.mark.parametrize("name", ["pure_market_making", "avellaneda_stoikov", "quickstart"])
 def test_an_overlay_that_comes_with_the_runner_carries_a_bundled_file_to_the_tape(
     name: str, tape: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -125,6 +136,19 @@ def test_an_overlay_that_comes_with_the_runner_carries_a_bundled_file_to_the_tap
     told = facts(backtest(STRATEGIES / f"{name}.yml", "overlays/btcusdt.yml", "--tape", tape, "--json"))
     assert set(told["backtest"]["markets"]) == {"BTC-USDT"}
     assert told["ticks"] > 40
+
+
+def test_what_the_account_assumes_is_the_files(maker: Path, tape: Path) -> None:
+    paper = "{queue: power 2, latency: {order: 1s}, maker_fee: 0%, balances: {USDT: 20000, BTC: 3}}"
+    sets = ("--set", "connector.type=altmarkets_paper", "--set", f"connector.paper={paper}")
+    result = backtest(maker, "--tape", tape, "--json", *sets)
+    told, usual = facts(result), facts(backtest(maker, "--tape", tape, "--json"))
+    assert "queue power 2, latency 1000 ms for orders" in told["model"]
+    assert told["fees"] != usual["fees"]
+    assert set(told["fees"].values()) <= {"0"}
+    assert told["orders"]["placed"] < usual["orders"]["placed"]
+    turnover = told["backtest"]["turnover"]["USDT"]
+    assert float(turnover["amount"]) / turnover["times"] == pytest.approx(50_000, rel=1e-3)
 
 
 def test_tapes_of_several_markets_are_played_together_as_far_as_they_overlap(

@@ -65,7 +65,8 @@ def played(fills: Sequence[Fill], mids: dict[float, float], ordered: int = 1000)
         start=START,
         end=START + 100 * SECOND,
         events=500,
-        gaps=0,
+        gaps=1,
+        tainted=0,
         ordered_lots=ordered,
         fills=fills,
         mids={START + int(second * SECOND): int(2 * mid) for second, mid in mids.items()},
@@ -135,10 +136,9 @@ def test_the_text_says_what_it_was_measured_against() -> None:
         "profit": {"realised": {}, "unrealised": {}},
     }  # fmt: skip
     one = played([fill(1, 0, Side.BUY, 100, 100)], {0: 101, 1: 98, 10: 99})
-    summary["backtest"] = facts("queue risk_averse", [one], {"EUR": Decimal(1000)}, Pace(2.0, 500, 500))
-    assert text(summary).splitlines()[-8:] == [
-        "model      queue risk_averse",
-        "tape       A-EUR, 1 m 40 s, 500 events",
+    summary["backtest"] = facts([one], {"EUR": Decimal(1000)}, Pace(2.0, 500, 500))
+    assert text(summary).splitlines()[-7:] == [
+        "tape       A-EUR, 1 m 40 s, 500 events, 1 gap",
         "filled     10.00% of what was ordered, 100.0% of it as maker",
         "after 1s   -0.2 EUR (-200.00 bps) by mid, 1 fill",
         "after 10s  -0.1 EUR (-100.00 bps) by mid, 1 fill",

@@ -14,7 +14,6 @@ from runner.model.event import (
     OrderNews,
     PublicTrade,
     StreamDown,
-    TradeNews,
     What,
 )
 from runner.model.order import OrderRow, Side
@@ -22,7 +21,7 @@ from runner.model.settings import MILLISECOND, SECOND, Limits, Settings, TickPol
 from runner.run.chaos.world import Faults, World
 from runner.simulation.heard import tapes
 from runner.simulation.markets import SANDBOX_LISTINGS
-from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Recording
+from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Gap, Recording
 from strategies.pure_market_making import PureMarketMaking
 
 SYMBOL = "ROGER-BTC"
@@ -101,10 +100,11 @@ def test_volume_that_hit_us_stays_as_demand_and_our_own_taking_does_not() -> Non
     one = world(Slices, {}, "taking")
     one.run_for(90)
     tape = tapes(one.log)[SYMBOL]
-    own = {event.what.row.id: event.what.row for event in one.log if isinstance(event.what, TradeNews)}
+    member = one.grown.trader.id
+    own = {trade.id: trade for trade in one.venue.exchange.database.trades_of(member)}
     heard = [event.what for event in one.log if isinstance(event.what, PublicTrade) and event.what.market == SYMBOL]
-    hit = [trade for trade in heard if trade.id in own and own[trade.id].side is not trade.taker_side]
-    took = [trade for trade in heard if trade.id in own and own[trade.id].side is trade.taker_side]
+    took = [trade for trade in heard if trade.id in own and own[trade.id].taker.member == member]
+    hit = [trade for trade in heard if trade.id in own and trade not in took]
     assert hit
     assert took
     kinds = {Side.BUY: BOUGHT, Side.SELL: SOLD}
@@ -161,7 +161,7 @@ def test_what_was_missed_is_a_gap_and_not_guessed_over() -> None:
     tape = tapes(Event(number, number, what) for number, what in enumerate(steps, 1))[SYMBOL]
     found = list(zip(tape.times, tape.kinds, tape.ticks, tape.lots, strict=True))
     assert found == [(3, BID, 50, 10), (3, ASK, 60, 7), (6, BID, 50, 0), (6, BID, 49, 3), (7, BOUGHT, 60, 1)]
-    assert [(gap.row, gap.time, gap.reason) for gap in tape.gaps] == [(2, 4, "the stream was down: cut")]
+    assert tape.gaps == (Gap(2, 4, "the stream was down: cut", until=6),)
     assert (tape.left_out, tape.trades) == (2, 1)
 
 

@@ -50,7 +50,7 @@ def recordings(draw: st.DrawFn) -> Recording:
         lots=made.lots,
         trades=made.trades,
         touches=tuple(draw(st.lists(st.builds(Touch, row, level, level), max_size=3))),
-        gaps=tuple(draw(st.lists(st.builds(Gap, row, time, st.text(max_size=5)), max_size=3))),
+        gaps=tuple(draw(st.lists(st.builds(Gap, row, time, st.text(max_size=5), time), max_size=3))),
         tainted=tuple(
             draw(st.lists(st.builds(Taint, row, time, st.integers(0, 1), st.just(3), st.just("x")), max_size=3))
         ),

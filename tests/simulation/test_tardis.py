@@ -80,7 +80,7 @@ def test_a_new_snapshot_is_a_gap_and_replaces_the_book() -> None:
         (9, BID, 995, 400),
     ]
     (gap,) = tape.gaps
-    assert (gap.row, gap.time) == (4, (MICROSECONDS + 9) * 1000)
+    assert (gap.row, gap.time, gap.until) == (4, (MICROSECONDS + 7) * 1000, (MICROSECONDS + 9) * 1000)
     assert "line 6" in gap.reason
 
 
