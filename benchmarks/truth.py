@@ -9,6 +9,11 @@ second.
 The market is one in which the queue decides: its ticks are wide (10 bps) and its price is slow, so that some ten
 orders wait at each price and a level lives for seconds. With the sandbox's usual ticks of 2 bps nearly every trade
 sweeps whole levels, and all models are right.
+
+What this judges is the queue, the loop and the account, not what our presence changes: trades that came for the
+maker's quotes are on its tape as demand. So one more backtest is told beside the models, on the tape of the same crowd
+without the maker. It is held to nothing: the crowd trades against whoever quotes on the wrong side of its fair price,
+and where nobody did, nobody came.
 """
 
 import sys
@@ -130,8 +135,11 @@ class Case(Struct, frozen=True):
     real: Traded
 
 
+ALONE = f"{QUEUES[0]}, tape without the maker"
+
+
 class Outcome(Struct, frozen=True):
-    """A market that was traded on and backtested with one queue model."""
+    """A market that was traded on and backtested with one queue model, or `ALONE`."""
 
     seed: int
     crowd: str
@@ -141,15 +149,27 @@ class Outcome(Struct, frozen=True):
 
 def really(seed: str, temper: Temper, length: int = LENGTH) -> Case:
     """Let the maker trade with a crowd for `length` ns."""
-    grown = sandbox(seed, START, listings=[LISTING], balances=BALANCES, temper=temper)
-    witness, kept = Witness(MARKET, grown.trader.id), Kept()
-    account = LiveVenue(grown.exchange, grown.trader, MODELS, seed=seed, now=START, heard=witness.hear)
-    grown.exchange.show_books()
-    account.listen()
-    market = LiveMarket(grown.exchange, MARKET)
-    play(TapeLoop(SETTINGS, PureMarketMaking, [market], account, Bucket(), kept), START + length)
+    venue, witness = _opened(seed, temper)
+    kept, market = Kept(), LiveMarket(venue.exchange, MARKET)
+    play(TapeLoop(SETTINGS, PureMarketMaking, [market], venue, Bucket(), kept), START + length)
     recording = witness.recording()
     return Case(recording, traded(played(recording, kept, START, START + length)))
+
+
+def alone(seed: str, temper: Temper, length: int = LENGTH) -> Recording:
+    """The tape of that crowd without the maker, a little longer, for fills to be looked at after a while."""
+    venue, witness = _opened(seed, temper)
+    venue.advance(START + length + 10 * SECOND)
+    return witness.recording()
+
+
+def _opened(seed: str, temper: Temper) -> tuple[LiveVenue, Witness]:
+    grown = sandbox(seed, START, listings=[LISTING], balances=BALANCES, temper=temper)
+    witness = Witness(MARKET, grown.trader.id)
+    venue = LiveVenue(grown.exchange, grown.trader, MODELS, seed=seed, now=START, heard=witness.hear)
+    grown.exchange.show_books()
+    venue.listen()
+    return venue, witness
 
 
 def backtested(case: Case, queue: QueueModel, length: int = LENGTH) -> Pair:
@@ -164,17 +184,19 @@ def outcomes(seeds: Iterable[int], length: int = LENGTH) -> Iterator[Outcome]:
     for seed in seeds:
         for kind in CROWDS:
             for reacts in (False, True):
-                name = f"truth {seed}"
-                case = really(name, crowd(kind, reacts=reacts), length)
+                name, told = f"truth {seed}", f"{kind}, reacting" if reacts else kind
+                temper = crowd(kind, reacts=reacts)
+                case = really(name, temper, length)
                 for queue in QUEUES:
-                    told = f"{kind}, reacting" if reacts else kind
                     yield Outcome(seed, told, str(queue), backtested(case, queue, length))
+                unmet = replace(case, recording=alone(name, temper, length))
+                yield Outcome(seed, told, ALONE, backtested(unmet, QUEUES[0], length))
 
 
 def by_model(found: Iterable[Outcome]) -> dict[str, list[Pair]]:
-    pairs: dict[str, list[Pair]] = {str(queue): [] for queue in QUEUES}
+    pairs: dict[str, list[Pair]] = {}
     for outcome in found:
-        pairs[outcome.model].append(outcome.pair)
+        pairs.setdefault(outcome.model, []).append(outcome.pair)
     return pairs
 
 
@@ -185,7 +207,7 @@ def figures(seeds: int = SEEDS) -> Iterator[dict[str, Any]]:
     for seed in range(1, seeds + 1):
         found += outcomes([seed])
         print(f"truth: seed {seed} of {seeds}", file=sys.stderr, flush=True)
-    chosen = closest(by_model(outcome for outcome in found if outcome.seed <= half))
+    chosen = closest(by_model(outcome for outcome in found if outcome.seed <= half and outcome.model != ALONE))
     judged = [outcome for outcome in found if outcome.seed > half]
     for crowds in ("all crowds", *dict.fromkeys(outcome.crowd for outcome in judged)):
         models = by_model(outcome for outcome in judged if crowds in ("all crowds", outcome.crowd))
@@ -202,10 +224,6 @@ def _figures(crowds: str, model: str, pairs: Sequence[Pair], *, chosen: bool) ->
             what = {"crowd": crowds, "model": model, "chosen": chosen, "unit": "of what was real", "runs": wrong.runs}
             spread = {"total": wrong.total, "low": wrong.low, "high": wrong.high}
             name = f"truth_{measure}"
-            yield {"figure": f"{name}_bias", **what, **spread, "value": wrong.bias, **_aim(measure, BIAS_MAX)}
-            yield {"figure": f"{name}_median", **what, "value": wrong.median, **_aim(measure, MEDIAN_MAX)}
-
-
-def _aim(measure: str, most: float) -> dict[str, float]:
-    """Only filled volume has one; a bias is held to it on either side of zero."""
-    return {"budget": most} if measure == "volume" else {}
+            bias, middle = ({"budget": each} if measure == "volume" else {} for each in (BIAS_MAX, MEDIAN_MAX))
+            yield {"figure": f"{name}_bias", **what, **spread, "value": wrong.bias, **bias}  # on either side of zero
+            yield {"figure": f"{name}_median", **what, "value": wrong.median, **middle}

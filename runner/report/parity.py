@@ -159,14 +159,16 @@ def divergence(real: Sequence[Placing], tested: Sequence[Placing], apart: int = 
 
 
 def table(by_model: Mapping[str, Sequence[Pair]]) -> Table:
-    """A row for each model and measure; errors in per cent."""
+    """A row for each model and measure; errors of volume in per cent of it, those of money in bps of the turnover."""
     rows: list[Row] = []
     for model, pairs in by_model.items():
         for measure in MEASURES:
             found = errors(pairs, measure)
             if found is not None:
                 met = ("yes" if found.met else "no") if measure == "volume" else ""
-                rows.append({"model": model, "measure": measure, "runs": found.runs, **_percent(found), "met": met})
+                unit, shown = ("%", 100) if measure == "volume" else ("bps", 10_000)
+                row: Row = {"model": model, "measure": f"{measure}, {unit}", "runs": found.runs, "met": met}
+                rows.append({**row, **_scaled(found, shown)})
     return Table(_COLUMNS, tuple(rows), "nothing was traded")
 
 
@@ -285,11 +287,11 @@ _COLUMNS = (
     Column("model", "queue model"),
     Column("measure", "error of"),
     Column("runs", "runs", right=True),
-    Column("bias", "bias %", right=True),
-    Column("total", "total %", right=True),
-    Column("median", "median %", right=True),
-    Column("low", "10th %", right=True),
-    Column("high", "90th %", right=True),
+    Column("bias", "bias", right=True),
+    Column("total", "total", right=True),
+    Column("median", "median", right=True),
+    Column("low", "10th", right=True),
+    Column("high", "90th", right=True),
     Column("met", "met"),
 )
 
@@ -328,11 +330,11 @@ def _same(one: Placing, other: Placing, apart: int) -> bool:
     )
 
 
-def _percent(found: Errors) -> dict[str, str]:
+def _scaled(found: Errors, times: int) -> dict[str, str]:
     return {
-        "bias": f"{found.bias:+.2%}".rstrip("%"),
-        "total": f"{found.total:.2%}".rstrip("%"),
-        "median": f"{found.median:.2%}".rstrip("%"),
-        "low": f"{found.low:+.2%}".rstrip("%"),
-        "high": f"{found.high:+.2%}".rstrip("%"),
+        "bias": f"{found.bias * times:+.2f}",
+        "total": f"{found.total * times:.2f}",
+        "median": f"{found.median * times:.2f}",
+        "low": f"{found.low * times:+.2f}",
+        "high": f"{found.high * times:+.2f}",
     }

@@ -42,7 +42,7 @@ from runner.run.ends import CannotRun, only_cause
 from runner.run.line import Line, opened_line
 from runner.run.live import Consumer
 from runner.run.machine import Machine
-from runner.run.paper import BEGINS, paper_account
+from runner.run.paper import BEGINS, as_recorded, paper_account
 from runner.run.recording import header_of, prune, record_folder
 from runner.run.reload import Reloading, Reread
 from runner.run.site import Site, new_run_id, request_budget, rules_of, site_of
@@ -109,7 +109,8 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], 
         dangers = _dangers(spec, known, options)
         settings = _settings(spec, options, site)
         journal = stack.enter_context(_journal(site, settings, clock))
-        key, models, paper = site.credentials, spec.connector.paper, None
+        key, paper, assumed = site.credentials, None, spec.connector.paper
+        models = None if assumed is None else as_recorded(assumed, environment)
         # A paper account signs nothing, and keeps orders.md 9a by what it is.
         probed = key is None or await nonce_window_enforced(site.rest_url, key, clock, bucket, machine.connect)
         engine = Engine(spec.strategy_type)

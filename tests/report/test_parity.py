@@ -121,7 +121,7 @@ def test_the_closest_model_is_least_wrong_in_all() -> None:
     assert closest({"none": [Pair(run(0), run(0))]}) is None
     lines = aligned(table(by_model)).split("\n")
     assert len(lines) == 1 + len(by_model) * len(MEASURES)
-    assert [line.split()[-1] for line in lines if " volume " in line] == ["no", "yes", "no"]
+    assert [line.split()[-1] for line in lines if " volume, % " in line] == ["no", "yes", "no"]
     assert aligned(table({"none": [Pair(run(0), run(0))]})) == "nothing was traded"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.truth import LENGTH, MARKET, crowd, outcomes, really
+from benchmarks.truth import ALONE, LENGTH, MARKET, crowd, outcomes, really
 from runner.model.settings import SECOND
 from runner.report.parity import Pair, errors
 from runner.run.parity import QUEUES
@@ -16,7 +16,10 @@ def test_backtests_come_close_to_what_really_was_filled() -> None:
     pairs: dict[str, list[Pair]] = {}
     for outcome in outcomes([7], LENGTH * 2 // 5):
         pairs.setdefault(outcome.model, []).append(outcome.pair)
-    assert set(pairs) == {str(queue) for queue in QUEUES}
+    assert set(pairs) == {*(str(queue) for queue in QUEUES), ALONE}
+    unmet = errors(pairs.pop(ALONE), "volume")
+    assert unmet is not None
+    assert unmet.runs == 2 * len(CROWDS)
     for found in pairs.values():
         assert len(found) == 2 * len(CROWDS)
         assert all(pair.real.fills > 10 for pair in found)
