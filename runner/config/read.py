@@ -311,6 +311,7 @@ def _paper(section: shape.PaperSection) -> PaperModels:
         processing=int(latency.processing),
         queue=convert({"name": name, "n": int(n or 1)}, QueueModel),
         seed=section.seed,
+        recorded=latency.recorded or "",
     )
 
 

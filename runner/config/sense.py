@@ -60,6 +60,14 @@ def _paper(root: Keys) -> Iterator[Problem]:
         what = "a paper account, and the connector trades for real"
         at = place(root, ("connector", "paper"))
         yield _conflict(at, ("connector", "paper"), what, "write type: altmarkets_paper, or remove it")
+    latency = node(root, "connector", "paper", "latency")
+    recorded = node(root, "connector", "paper", "latency", "recorded")
+    if isinstance(latency, Keys) and isinstance(recorded, Scalar) and recorded.value is not None:
+        for name in ("order", "cancel", "data"):
+            if name in latency.entries:
+                what = f"{name} has no effect beside a recorded run"
+                path = ("connector", "paper", "latency", name)
+                yield _conflict(latency.entries[name][0], path, what, "remove it, or remove recorded")
 
 
 def _tick(root: Keys) -> Iterator[Problem]:

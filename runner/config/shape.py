@@ -91,6 +91,11 @@ class LatencySection(Struct, frozen=True, kw_only=True):
         Delay,
         Field("Until news of the exchange are here; the public data of a live venue bring theirs with them"),
     ] = Delay("20ms")
+    recorded: Annotated[
+        str | None,
+        Field("Instead of these three: a run on this machine, by its id or the folder of its record, whose waits for "
+              "answers are drawn from"),
+    ] = None  # fmt: skip
     processing: Annotated[
         Duration, Field("What the exchange takes between its answer and its order book", min="0s", max="1m")
     ] = Duration("50ms")

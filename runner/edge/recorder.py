@@ -4,8 +4,10 @@ A record is a folder, its parts are files (`simulation/record.py`). What is take
 block, until a second has passed, or until somebody asks for a flush: before a request leaves, what led to it is with
 the operating system, so that a killed process has lost nothing that was sent. (A power failure may take the last
 seconds; what must survive that is the journal's.) A disk that is full, or anything else that keeps the recorder from
-writing, ends the record and not the run: it is told once, and from then on nothing is recorded. So does the cap on
-its size: the record then ends there and says so.
+writing, ends the record and not the run: it is told once, and from then on nothing is recorded.
+
+A file that is full is followed by the next, which begins with a snapshot of the engine; so the oldest ones can go when
+the record has grown to its cap, and the rest can still be replayed. Without snapshots it ends at its cap and says so.
 """
 
 from collections.abc import Callable
@@ -19,7 +21,7 @@ from msgspec import structs
 from runner.model.command import Output
 from runner.model.event import Event
 from runner.model.settings import SECOND
-from runner.simulation.record import Header, block, end, opening, packed
+from runner.simulation.record import Header, Snapshot, beginning, block, end, opening, packed
 
 MEGABYTE = 1_000_000
 PART_MAX = 16 * MEGABYTE
@@ -39,19 +41,25 @@ class Recorder:
         *,
         bytes_max: int = 64 * MEGABYTE,
         part_max: int = PART_MAX,
+        snapshot: Callable[[Event], Snapshot] | None = None,
         told: Callable[[str], None] = lambda _problem: None,
     ) -> None:
-        """`bytes_max` is for all parts together. `told` hears, at most once, why the record ends before the run."""
+        """`bytes_max` is for all parts together. `snapshot` is of the engine after the event that it gets.
+
+        `told` hears, at most once, why the record ends before the run.
+        """
         self.folder = folder
         self._header = header
         self._bytes_max = bytes_max
-        self._part_max = part_max
+        self._part_max = min(part_max, bytes_max // 4)
+        self._snapshot = snapshot
+        self._parts: list[tuple[Path, int]] = []  # those that are complete, and their bytes, oldest first
         self._told = told
         self._file: BinaryIO | None = None
         self._waiting = bytearray()
         self._flushed_at = 0
         self._number = 0  # of the part
-        self._written = self._written_before = 0
+        self._written = self._head = 0  # bytes of this part, and of what comes before its entries
         if folder is not None:
             self._safely(self._begin)
 
@@ -81,6 +89,9 @@ class Recorder:
         if len(self._waiting) >= BLOCK or event.time - self._flushed_at >= FLUSH_EVERY:
             self._flushed_at = event.time
             self.flush()
+        if self._full and output is not None:
+            self.flush()
+            self._safely(lambda: self._next_part(event))
 
     def flush(self) -> None:
         """Whatever was taken is with the operating system."""
@@ -99,22 +110,58 @@ class Recorder:
         assert self._header is not None
         self.folder.mkdir(parents=True, exist_ok=True)
         self._number += 1
-        path = self.folder / f"{self._number:04d}{SUFFIX}"
-        self._file = path.open("xb", buffering=0)
+        self._written = 0
+        self._file = self._path(self._number).open("xb", buffering=0)
         self._put(opening(structs.replace(self._header, part=self._number)))
+        self._head = self._written
+
+    @property
+    def _full(self) -> bool:
+        """A file holds more entries than snapshot, so a large state costs at most as much again as its events."""
+        return self._written - self._head > max(self._part_max, self._head)
+
+    def _path(self, number: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{number:04d}{SUFFIX}"
+
+    def _next_part(self, event: Event) -> None:
+        """Begin another file behind `event`, with a snapshot if there can be one."""
+        if self._file is None:  # the last of the file before did not fit
+            return
+        start = self._snapshot_after(event)
+        self._end("")
+        self._parts.append((self._path(self._number), self._written))
+        self._begin()
+        if start is not None:
+            self._put(start)
+            self._head = self._written
+
+    def _has_room(self, size: int) -> bool:
+        """Whether so many bytes fit under the cap, if need be without the oldest files, where others do without."""
+        while sum(bytes_ for _, bytes_ in self._parts) + self._written + size > self._bytes_max:
+            if self._snapshot is None or not self._parts:
+                return False
+            oldest, _ = self._parts.pop(0)
+            oldest.unlink(missing_ok=True)
+        return True
+
+    def _snapshot_after(self, event: Event) -> bytes | None:
+        if self._snapshot is None:
+            return None
+        try:
+            return beginning(self._snapshot(event))
+        except Exception:  # noqa: BLE001 - a strategy's own structures may refuse anything
+            self._snapshot = None  # the record is whole from its oldest file on, and ends at its cap
+            return None
 
     def _write(self) -> None:
         data = block(self._waiting)
         self._waiting.clear()
-        final = f"its cap of {self._bytes_max / MEGABYTE:g} MB"
-        if self._written + len(data) > self._bytes_max:
-            self._end(final)
-            self._told(f"the record ends at {final}")
+        if not self._has_room(len(data)):
+            reason = f"its cap of {self._bytes_max / MEGABYTE:g} MB"
+            self._end(reason)
+            self._told(f"the record ends at {reason}, the run goes on")
             return
-        if self._written - self._written_before + len(data) > self._part_max:
-            self._end("")
-            self._written_before = self._written
-            self._begin()
         self._put(data)
 
     def _put(self, data: bytes) -> None:

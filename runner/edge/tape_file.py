@@ -93,7 +93,7 @@ def _of_record(files: list[Path], path: Path, symbol: str | None) -> Recording:
     if not files:
         raise NotATape(f"{path} is a folder without a record")
     try:
-        found = tapes(entry.event for entry in Record(files))
+        found = tapes(Record(files).heard())
     except record.NotARecord as problem:
         raise NotATape(str(problem)) from None
     if symbol is None and len(found) == 1:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from itertools import count
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -44,6 +43,17 @@ class Missing(Struct, frozen=True):
     what: str
 
 
+class Numbers:
+    """Numbers for questions, each used once: -1, -2, …"""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self) -> int:
+        self._last -= 1
+        return self._last
+
+
 class Account:
     """One strategy's part of an account, and what it must know of the rest."""
 
@@ -70,11 +80,11 @@ class Account:
         self.guard = Guard(settings.limits, self.ledger, restored, now)
         self.heard_at: int | None = None  # the last sign of life of our own account
         # Questions beside the watch's are numbered downwards: no answer is taken for another's.
-        self._queries = count(-1, -1)
+        queries = Numbers()
         known = self.began is not None
         wait = NONCE_WINDOW + settings.settle
-        self.past = Past(settings.tag, restored.epoch, now, wait, self._queries.__next__, known=known)
-        self.checks = Drift(markets, settings.markets, self._queries.__next__, self.orders.known)
+        self.past = Past(settings.tag, restored.epoch, now, wait, queries.next, known=known)
+        self.checks = Drift(markets, settings.markets, queries.next, self.orders.known)
         self.guard.drift = self.checks.drift  # it grows there, and restrains here
         self._stopping = False
         self.trouble: Trouble | None = None

@@ -1,5 +1,6 @@
 """What a paper account assumes where a real one would find out: how long things take, and who is served first."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -59,18 +60,30 @@ class PaperModels(Struct, frozen=True, kw_only=True):
     processing: int = 50 * MILLISECOND
     queue: QueueModel = QueueModel()
     seed: int = 0
+    recorded: str = ""  # the run whose waits are to be drawn instead of these
 
     def __str__(self) -> str:
-        return (
-            f"paper: queue {self.queue}, latency {self.order} for orders, {self.cancel} for cancels, {self.data} for "
-            f"data, {_ms(self.processing)} in the exchange"
-        )
+        if self.recorded:
+            latency = f"latency as in run {self.recorded}"
+        else:
+            latency = f"latency {self.order} for orders, {self.cancel} for cancels, {self.data} for data"
+        return f"paper: queue {self.queue}, {latency}, {_ms(self.processing)} in the exchange"
 
     def with_fees(self, market: Market) -> Market:
         """The market as this account pays in it."""
         maker = market.maker_fee if self.maker_fee is None else self.maker_fee
         taker = market.taker_fee if self.taker_fee is None else self.taker_fee
         return replace(market, maker_fee=maker, taker_fee=taker)
+
+    def measured(self, creates: Sequence[int], cancels: Sequence[int]) -> "PaperModels":
+        """With the round trips (ns) of a recorded run in the place of what was assumed: half of each on either way.
+
+        `creates` is not empty; without `cancels` theirs are taken.
+        """
+        order, cancel = (tuple(each // 2 for each in trips) for trips in (creates, cancels or creates))
+        return replace(
+            self, order=Latency(samples=order), cancel=Latency(samples=cancel), data=Latency(samples=order + cancel)
+        )
 
     def folded(self) -> "PaperModels":
         """The same for whoever decides on news that have no way to go: their way is added to that of requests.

@@ -38,6 +38,7 @@ from runner.report.summary import Summary, summary
 from runner.run.account import Progress
 from runner.run.audit import Audit
 from runner.run.ends import CannotRun
+from runner.run.paper import as_recorded
 from runner.run.tape_loop import TapeLoop
 from runner.run.terminal import LogLines, listen
 from runner.simulation.kernel import CannotCompile, Kernel, compiled_run
@@ -94,9 +95,9 @@ def backtest(spec: RunSpec, recordings: Sequence[Recording], options: Options) -
 
 class _Test:
     def __init__(self, spec: RunSpec, recordings: Sequence[Recording], start: int, options: Options) -> None:
-        told = spec.connector.paper or PaperModels()
+        told = as_recorded(spec.connector.paper or PaperModels(), os.environ)
         models = told.folded()
-        self._kernel = _kernels(sum(map(len, recordings)))
+        self._kernel, plain = _kernels(sum(map(len, recordings)))
         recordings = [structs.replace(each, market=models.with_fees(each.market)) for each in recordings]
         self._tapes = [TapedMarket(recording, self._kernel(models.queue)) for recording in recordings]
         for tape in self._tapes:
@@ -125,6 +126,8 @@ class _Test:
         if options.log is not None:
             listen(options.log, self._audit)
         self._warn(spec, {market.symbol: market for market in markets}, strict=options.strict)
+        if plain:
+            self._audit.remark(start, Note("kernel.plain", level="warning", facts={"why": plain}))
         self.loop.begin()
 
     def _take(self, event: Event, output: Output) -> None:
@@ -183,16 +186,16 @@ class _Test:
 # Beginnings ------------------------------------------------------------------------------------------------
 
 
-def _kernels(rows: int) -> Callable[..., Kernel]:
-    """The compiled kernel where it is worth it and to be had; the plain one gives the same fills, only later."""
+def _kernels(rows: int) -> tuple[Callable[..., Kernel], str]:
+    """The compiled kernel where it is worth it, or the plain one, which gives the same, and why it has to be that."""
     if rows < WORTH_COMPILING:
-        return Kernel
+        return Kernel, ""
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_root(os.environ) / "numba"))  # numba reads it when imported
     try:
         compiled_run()
-    except CannotCompile:
-        return Kernel
-    return partial(Kernel, compiled=True)
+    except CannotCompile as problem:
+        return Kernel, str(problem)
+    return partial(Kernel, compiled=True), ""
 
 
 def _of_the_file(spec: RunSpec, recordings: Sequence[Recording]) -> list[Recording]:
@@ -215,7 +218,8 @@ def _span(spec: RunSpec, recordings: Sequence[Recording]) -> tuple[int, int, str
     start = max(recording.start for recording in recordings)
     end = min(recording.end for recording in recordings)
     if start >= end:
-        raise CannotRun(Exit.USAGE, "the tapes have no time in common: nothing can be traded on them together")
+        what = "the tapes have no time in common" if len(recordings) > 1 else "the tape is a single moment"
+        raise CannotRun(Exit.USAGE, f"{what}: nothing can be traded there")
     if spec.run_for is not None and start + spec.run_for < end:
         return start, start + spec.run_for, "time"
     return start, end, "tape"

@@ -31,7 +31,7 @@ from runner.run.gateway import Withheld
 from runner.run.line import Line, opened_line
 from runner.run.live import Consumer
 from runner.run.machine import Machine
-from runner.run.paper import BEGINS, paper_account
+from runner.run.paper import BEGINS, as_recorded, paper_account
 from runner.run.site import Ask, Site, new_run_id, request_budget, rules_of, site_of
 from runner.run.start import in_vain
 from runner.run.terminal import View as Ways
@@ -95,6 +95,7 @@ async def _glance(spec: RunSpec, wish: Wish, environment: Mapping[str, str], tak
             strategy_type, settings = Idle, structs.replace(settings, params={})
         models, paper = spec.connector.paper, None
         if models is not None:
+            models = as_recorded(models, environment)
             paper, _ = await paper_account(models, settings.markets, known, rest, bucket, clock)
         line = Line(site, rest, paper, known, settings, bucket, clock, machine)
         parts = _Parts(strategy_type, line)

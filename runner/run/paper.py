@@ -40,14 +40,26 @@ from runner.model.money import plain
 from runner.model.paper import PaperModels
 from runner.run.ends import CannotRun, exit_code_of
 from runner.run.inward import Inward
+from runner.run.replay import open_record
 from runner.run.venue import Knowledge
 from runner.simulation.paper import PaperVenue
+from runner.simulation.round_trips import round_trips
 from runner.simulation.taped import start_balances
 
 BEGINS = StreamUp("private", ("balance", "order", "trade"))
 """News of a paper account come from the first moment on."""
 
 _UNFILLED = "no paper order is filled until the next snapshot"
+
+
+def as_recorded(models: PaperModels, environment: Mapping[str, str]) -> PaperModels:
+    """The models with the waits of the recorded run that they name, if they name one. Raises CannotRun."""
+    if not models.recorded:
+        return models
+    trips = round_trips(open_record(models.recorded, environment))
+    if not trips.creates:
+        raise CannotRun(Exit.CONFIG, f"no order was answered in the record of {models.recorded}: there is no latency")
+    return models.measured(trips.creates, trips.cancels)
 
 
 async def paper_account(

@@ -29,6 +29,7 @@ from runner.model.exits import Exit
 from runner.report.account import utc
 from runner.run.ends import CannotRun
 from runner.run.recording import code_of, platform_name, records
+from runner.run.snapshot import NoSnapshot, revive
 from runner.simulation.record import Entry, Header, NotARecord, decoded, encoded, facts
 
 
@@ -106,7 +107,7 @@ def strategy_of(header: Header) -> type[Strategy]:
 
 def replay(record: Record, strategy_type: type[Strategy]) -> Replayed:
     """Play it to its end, or to the first difference."""
-    engine, header = Engine(strategy_type), record.header
+    engine, header = _engine(record, strategy_type), record.header
     events = placed = 0
     first = last = decided = 0
     difference = None
@@ -139,6 +140,16 @@ def first_difference(strategy_type: type[Strategy], entries: Iterable[Entry]) ->
     """The number of the first event on which a fresh engine says something else."""
     engine = Engine(strategy_type)
     return next((event.number for event, output in entries if _said(engine, event) != output), None)
+
+
+def _engine(record: Record, strategy_type: type[Strategy]) -> Engine:
+    """As it was when the record begins. Raises CannotRun where that is a state that this code cannot go on from."""
+    if record.snapshot is None:
+        return Engine(strategy_type)
+    try:
+        return revive(record.snapshot, strategy_type)
+    except NoSnapshot as problem:
+        raise CannotRun(Exit.USAGE, f"the record of {record.header.run}: {problem}") from problem
 
 
 def _said(engine: Engine, event: Event) -> bytes | Failed:
@@ -199,7 +210,7 @@ def _deciding_line(record: Record, strategy_type: type[Strategy], number: int) -
     source = place(strategy_type)
     if not number or source is None:
         return None
-    engine, line = Engine(strategy_type), 0
+    engine, line = _engine(record, strategy_type), 0
 
     def trace(frame: FrameType, what: str, _argument: Any) -> Any:
         nonlocal line

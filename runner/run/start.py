@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from decimal import Decimal
+from functools import partial
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
@@ -41,10 +42,11 @@ from runner.run.ends import CannotRun, only_cause
 from runner.run.line import Line, opened_line
 from runner.run.live import Consumer
 from runner.run.machine import Machine
-from runner.run.paper import BEGINS, paper_account
+from runner.run.paper import BEGINS, as_recorded, paper_account
 from runner.run.recording import header_of, prune, record_folder
 from runner.run.reload import Reloading, Reread
 from runner.run.site import Site, new_run_id, request_budget, rules_of, site_of
+from runner.run.snapshot import snapshot
 from runner.run.terminal import View, has_terminal, listen, show
 from runner.run.venue import Knowledge, nonce_window_enforced, nothing_real
 
@@ -107,7 +109,8 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], 
         dangers = _dangers(spec, known, options)
         settings = _settings(spec, options, site)
         journal = stack.enter_context(_journal(site, settings, clock))
-        key, models, paper = site.credentials, spec.connector.paper, None
+        key, paper, assumed = site.credentials, None, spec.connector.paper
+        models = None if assumed is None else as_recorded(assumed, environment)
         # A paper account signs nothing, and keeps orders.md 9a by what it is.
         probed = key is None or await nonce_window_enforced(site.rest_url, key, clock, bucket, machine.connect)
         engine = Engine(spec.strategy_type)
@@ -132,7 +135,7 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], 
         reloading = None
         if options.reread is not None:
             reloading = Reloading(spec, options.reread, lambda found: _settings(found, options, site))
-        recorder = stack.enter_context(_recorder(spec, site, environment, run_id, audit, clock))
+        recorder = stack.enter_context(_recorder(spec, site, environment, run_id, engine, audit, clock))
         line = Line(site, rest, paper, known, settings, bucket, clock, machine)
         parts = _Parts(line, journal, engine, audit, recorder, reloading)
         ended = await _trade(parts, begin, spec.run_for, options.view)
@@ -274,7 +277,13 @@ def _journal(site: Site, settings: Settings, clock: Clock) -> Journal:
 
 
 def _recorder(
-    spec: RunSpec, site: Site, environment: Mapping[str, str], run_id: str, audit: Audit, clock: Clock
+    spec: RunSpec,
+    site: Site,
+    environment: Mapping[str, str],
+    run_id: str,
+    engine: Engine,
+    audit: Audit,
+    clock: Clock,
 ) -> Recorder:
     """Of this run, or of nothing where the file wants none."""
     if not spec.recording.enabled:
@@ -288,6 +297,7 @@ def _recorder(
         record_folder(site.folder, run_id),
         header_of(spec, run=run_id, began=clock.now(), venue=site.label),
         bytes_max=spec.recording.run_mb * MEGABYTE,
+        snapshot=partial(snapshot, engine),
         told=told,
     )
 

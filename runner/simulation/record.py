@@ -2,7 +2,8 @@
 
 A record is one file or several that follow each other. A file is `MAGIC`, then blocks, each of which can be read
 without the others: a letter for its kind, the length of its body, the CRC-32 of kind and body, and the body. The first
-is a header, the last an end that says why; between them are entries, compressed. What was cut off or garbled ends the
+is a header, the last an end that says why; between them are entries, compressed, and before them a snapshot where the
+file can be read without those before it. What was cut off or garbled ends the
 record there: the entries before it are whole, and the damage is told, never guessed over.
 """
 
@@ -14,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from runner.model.command import Output
-from runner.model.event import Event
+from runner.model.event import Event, What
 
 FORMAT = 1
 MAGIC = b"runner record %d\n" % FORMAT
@@ -23,7 +24,7 @@ BODY_MAX = 1 << 26
 
 _LENGTHS = 4  # bytes of a length or a checksum, little endian
 _HEAD = 1 + 2 * _LENGTHS
-_HEADER, _ENTRIES, _END = b"H", b"E", b"Z"
+_HEADER, _SNAPSHOT, _ENTRIES, _END = b"H", b"S", b"E", b"Z"
 _QUICK = 1  # of zlib's levels: 9 saves a tenth, and costs the live path five times as much
 
 _encoder = msgspec.msgpack.Encoder()
@@ -55,6 +56,19 @@ class Header(Struct, frozen=True, kw_only=True):
     code: dict[str, str] = {}
 
 
+class Snapshot(Struct, frozen=True):
+    """Where a file can be read without those before it: the engine's `state` after event `number` (see
+    `run/snapshot.py`; its strategy's module is `strategy`), and `known`, what somebody who listens to the market must
+    have heard by then: rules, books, own orders.
+    """
+
+    number: int
+    time: int
+    strategy: str
+    state: bytes
+    known: tuple[What, ...]
+
+
 class Entry(NamedTuple):
     """`output` is an encoded Output, for a comparison byte by byte; None where the engine failed on the event."""
 
@@ -65,6 +79,7 @@ class Entry(NamedTuple):
 _Stored = tuple[Event, msgspec.Raw]
 _decoder = msgspec.msgpack.Decoder(_Stored)
 _header = msgspec.msgpack.Decoder(Header)
+_snapshot = msgspec.msgpack.Decoder(Snapshot)
 _output = msgspec.msgpack.Decoder(Output)
 _NOTHING = msgspec.msgpack.encode(None)
 
@@ -96,6 +111,11 @@ def block(entries: bytes | bytearray) -> bytes:
     return _block(_ENTRIES, zlib.compress(entries, _QUICK))
 
 
+def beginning(snapshot: Snapshot) -> bytes:
+    """What follows the header of a file that can be read without those before it."""
+    return _block(_SNAPSHOT, zlib.compress(_encoder.encode(snapshot), _QUICK))
+
+
 def end(reason: str = "") -> bytes:
     """What a file ends with: empty where the run was over or another file follows."""
     return _block(_END, reason.encode())
@@ -122,7 +142,8 @@ def unpacked(entries: bytes) -> Iterator[Entry]:
 
 
 class Part:
-    """One file of a record. Its header is read at once, its entries as they are asked for.
+    """One file of a record. Its header, and its snapshot if it has one, are read at once, its entries as they are
+    asked for.
 
     When they are through, `damage` says what is wrong with the rest of the file, if anything is, and `ended` why it
     ends. Raises NotARecord for what does not even begin as one.
@@ -142,6 +163,18 @@ class Part:
             self.header = _header.decode(found[1])
         except msgspec.DecodeError as error:
             raise NotARecord(f"its header is another runner's: {error}") from None
+        self.snapshot: Snapshot | None = None
+        if data[self._at : self._at + 1] == _SNAPSHOT:
+            self.snapshot = self._read_snapshot()
+
+    def _read_snapshot(self) -> Snapshot | None:
+        at, found = self._at, self._next()
+        packed = None if found is None else self._unpacked(at, found[1])
+        try:
+            return None if packed is None else _snapshot.decode(packed)
+        except msgspec.DecodeError as error:
+            self.damage = f"the block at byte {at} holds what this runner does not know: {error}"
+            return None
 
     def __iter__(self) -> Iterator[Entry]:
         while self.ended is None and self.damage is None:
@@ -176,19 +209,23 @@ class Part:
         return head[:1], body
 
     def _entries(self, at: int, body: bytes) -> Iterator[Entry]:
-        unpacker = zlib.decompressobj()
+        entries = self._unpacked(at, body)
         try:
-            entries = unpacker.decompress(body, BODY_MAX)
-        except zlib.error as error:
-            self.damage = f"the block at byte {at} cannot be unpacked: {error}"
-            return
-        if not unpacker.eof:
-            self.damage = f"the block at byte {at} is too large"
-            return
-        try:
-            yield from unpacked(entries)
+            yield from unpacked(entries or b"")
         except msgspec.DecodeError as error:
             self.damage = f"the block at byte {at} holds what this runner does not know: {error}"
+
+    def _unpacked(self, at: int, body: bytes) -> bytes | None:
+        unpacker = zlib.decompressobj()
+        try:
+            data = unpacker.decompress(body, BODY_MAX)
+        except zlib.error as error:
+            self.damage = f"the block at byte {at} cannot be unpacked: {error}"
+            return None
+        if not unpacker.eof:
+            self.damage = f"the block at byte {at} is too large"
+            return None
+        return data
 
 
 def _other_format(data: bytes) -> str:

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,19 @@ def test_the_compiled_kernel_gives_the_same_result(
     monkeypatch.setattr(runner.run.backtest, "WORTH_COMPILING", 1)
     assert facts(backtest(maker, "--tape", tape, "--json")) == plain
     assert compiled_run.cache_info().currsize == 1  # it was compiled
+
+
+def test_without_a_compiled_kernel_it_is_slower_and_says_why(
+    maker: Path, tape: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = facts(backtest(maker, "--tape", tape, "--json", "--for", "5s"))
+    compiled_run.cache_clear()
+    monkeypatch.setitem(sys.modules, "numba", None)  # as where it is not installed
+    monkeypatch.setattr(runner.run.backtest, "WORTH_COMPILING", 1)
+    result = backtest(maker, "--tape", tape, "--json", "--for", "5s")
+    assert facts(result) == quick
+    (why,) = [line["why"] for line in map(json.loads, result.stderr.splitlines()) if line["event"] == "kernel.plain"]
+    assert "pip install" in why
 
 
 @pytest.mark.slow

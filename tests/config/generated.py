@@ -128,6 +128,8 @@ def _contradicting(drawn: list[Line]) -> set[str]:
         wrong.add("seed")
     if _says(drawn, "type", "altmarkets"):
         wrong.add("paper")
+    if "recorded" in keys:
+        wrong |= {"order", "cancel", "data"}
     if not (_says(drawn, "resume", "after") and "resume_after" in keys):
         wrong |= {"resume", "resume_after"}
     if "price_collar" not in keys or next(line for line in drawn if line.key == "markets").value.count(","):

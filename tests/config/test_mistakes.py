@@ -64,6 +64,8 @@ MISTAKES = [
     _paper("latency: {data: fast}", "6:27", "unit.wrong", "latency.data",
            "write it as in 50ms or 40ms to 80ms or 40ms + 20ms"),
     _paper("latency: {processing: 2m}", "6:33", "value.range", "latency.processing", "write 1m or less"),
+    _paper("latency: {data: 5ms, recorded: 20261125-101500-123}", "6:21", "value.conflict", "latency.data",
+           "remove it, or remove recorded"),
     _paper("queue: power 17", "6:18", "value.text", "queue", "write it as in risk_averse"),
     _paper("queue: optimistic", "6:18", "value.text", "queue", "write it as in risk_averse"),
     _paper("seed: -1", "6:17", "value.range", "seed", "write 0 or more"),

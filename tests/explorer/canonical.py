@@ -75,6 +75,7 @@ class _Form:
             self._tell(sorted(thing))
         elif kind is Order and thing.state.terminal:
             words += (thing.client_id, thing.state, thing.venue_ids, thing.executed_lots, thing.filled_lots)
+            self._tell(None if thing.answered else thing.sign_before)  # how long a later life has to wait for a copy
         elif kind is Fill:
             words += (thing.key, thing.lots, thing.fee_final)
         elif (names := _names(kind, thing)) is None:

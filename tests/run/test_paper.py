@@ -22,9 +22,12 @@ from runner.edge.clock import Clock
 from runner.edge.sandbox import Doors
 from runner.model.event import BalanceNews, BalancesRead, BookGap, Event, TradeNews
 from runner.model.money import MONEY
-from runner.model.settings import SECOND
+from runner.model.paper import PaperModels
+from runner.model.settings import MILLISECOND, SECOND
+from runner.run.ends import CannotRun
 from runner.run.glance import Wish
 from runner.run.machine import Machine
+from runner.run.paper import as_recorded
 from runner.run.plan import plan
 from runner.run.replay import open_record, replay, strategy_of
 from runner.run.start import Ended, Options, run
@@ -33,9 +36,11 @@ from runner.simulation.dice import Dice, seed_state
 from runner.simulation.exchange import Exchange
 from runner.simulation.faults import switch_text
 from runner.simulation.markets import SANDBOX_LISTINGS
+from runner.simulation.round_trips import round_trips
 from runner.simulation.sandbox import sandbox
 from tests.product.network import FAIR, Network, Tally, Weather
 
+SLACK = 10 * MILLISECOND
 START = 1_700_000_000 * SECOND
 HOST = "127.0.0.1:8080"
 BEGINS = {"BTC": Decimal(1), "ROGER": Decimal(50_000)}
@@ -43,6 +48,7 @@ PAPER = "balances: {BTC: 1, ROGER: 50000}, latency: {order: 10ms to 40ms}"
 EMBEDDED = f"{{type: altmarkets_paper, venue: sandbox, seed: 1, paper: {{{PAPER}}}}}"
 URLS = f"{{rest_url: 'http://{HOST}/api/v2/peatio', stream_url: 'ws://{HOST}/api/v2/ranger'}}"
 SIMULATED = f"{{type: altmarkets_paper_trade, venue: {URLS}, paper: {{{PAPER}}}}}"
+STRATEGIES = Path(__file__).parents[2] / "strategies"
 CROWD = Temper(rate=2.0, takers=0.2, volatility=6e-4, orders=30)
 
 
@@ -113,8 +119,9 @@ class Told(Struct):
     tally: Tally
 
 
-def spec_of(text: str) -> RunSpec:
-    found = read(text, file="paper.yml")
+def spec_of(text: str, *overlays: Path, sets: tuple[str, ...] = ()) -> RunSpec:
+    layers = [(str(path), path.read_bytes()) for path in overlays]
+    found = read(text, file="paper.yml", overlays=layers, overrides=sets)
     assert isinstance(found, RunSpec), "\n".join(map(str, found))
     return found
 
@@ -125,7 +132,12 @@ def nothing_was_ordered(exchange: Exchange) -> bool:
 
 
 def simulated(
-    state: Path, *, weather: Weather = FAIR, minutes: float = 1.0, faults: tuple[tuple[float, str], ...] = ()
+    state: Path,
+    spec: RunSpec | None = None,
+    *,
+    weather: Weather = FAIR,
+    minutes: float = 1.0,
+    faults: tuple[tuple[float, str], ...] = (),
 ) -> Told:
     """A run over a network in memory; `faults`: after so many seconds this befalls the exchange."""
 
@@ -144,8 +156,8 @@ def simulated(
                 monotonic=lambda: 10**15 + int(trio.current_time() * SECOND),
                 signals=False,
             )
-            spec = structs.replace(spec_of(strategy_text(SIMULATED)), run_for=int(minutes * 60 * SECOND))
-            ended = await run(spec, Options(), {"RUNNER_STATE_DIR": str(state)}, machine)
+            chosen = structs.replace(spec or spec_of(strategy_text(SIMULATED)), run_for=int(minutes * 60 * SECOND))
+            ended = await run(chosen, Options(), {"RUNNER_STATE_DIR": str(state)}, machine)
             tasks.cancel_scope.cancel()
         events = tuple(entry.event for entry in open_record(ended.summary["run"], {"RUNNER_STATE_DIR": str(state)}))
         return Told(ended, events, grown.exchange, network.tally)
@@ -165,10 +177,10 @@ def held(events: tuple[Event, ...]) -> dict[str, Decimal]:
     return rows
 
 
-def agrees(told: Told) -> None:
+def agrees(told: Told, begins: dict[str, Decimal] = BEGINS) -> None:
     """Ledger and account, to the last digit; and nothing of it at the venue."""
     position = {currency: Decimal(amount) for currency, amount in told.ended.summary["position"].items()}
-    assert held(told.events) == {currency: MONEY.add(BEGINS[currency], position[currency]) for currency in BEGINS}
+    assert held(told.events) == {currency: MONEY.add(begins[currency], position[currency]) for currency in begins}
     assert nothing_was_ordered(told.exchange)
     assert not told.tally.creates
 
@@ -180,12 +192,40 @@ def test_the_books_of_the_engine_are_those_of_the_account(tmp_path: Path) -> Non
     agrees(told)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(STRATEGIES.glob("*.yml")), ids=lambda path: path.stem)
+def test_a_bundled_file_trades_on_paper_as_it_is(path: Path, tmp_path: Path) -> None:
+    overlay = STRATEGIES / "overlays" / "paper.yml"
+    spec = spec_of(path.read_text(), overlay, sets=(f"connector.venue={URLS}",))
+    assert spec.connector.paper is not None
+    told = simulated(tmp_path, spec, minutes=2.0)
+    assert told.ended.exit_code == 0
+    assert told.ended.summary["orders"]["placed"] > 0
+    agrees(told, spec.connector.paper.balances)
+
+
 def test_the_record_of_a_paper_run_says_the_same_again(tmp_path: Path) -> None:
     told = simulated(tmp_path, minutes=0.5)
     record = open_record(told.ended.summary["run"], {"RUNNER_STATE_DIR": str(tmp_path)})
     again = replay(record, strategy_of(record.header))
     assert (again.difference, again.damage) == (None, None)
     assert again.placed == told.ended.summary["orders"]["placed"] > 0
+
+
+def test_latency_may_be_that_of_a_recorded_run(tmp_path: Path) -> None:
+    first = simulated(tmp_path / "first", minutes=0.3)
+    run_id, environment = first.ended.summary["run"], {"RUNNER_STATE_DIR": str(tmp_path / "first")}
+    trips = round_trips(open_record(run_id, environment))
+    # Half of an evenly drawn 10 to 40 ms and the constant 50 ms, with the 20 ms of the news folded in.
+    assert len(trips.creates) == first.ended.summary["orders"]["placed"]
+    assert all(30 * MILLISECOND <= each < 60 * MILLISECOND + SLACK for each in trips.creates)
+    assert all(70 * MILLISECOND <= each < 70 * MILLISECOND + SLACK for each in trips.cancels)
+    assert trips.cancels
+    models = as_recorded(PaperModels(recorded=run_id), environment)
+    assert models.order.samples == tuple(each // 2 for each in trips.creates)
+    assert f"latency as in run {run_id}" in str(models)
+    with pytest.raises(CannotRun, match="there is no record of nobody"):
+        as_recorded(PaperModels(recorded="nobody"), environment)
 
 
 def test_orders_stay_where_they_are_while_the_line_is_cut_and_nobody_is_filled(tmp_path: Path) -> None:

@@ -269,7 +269,7 @@ def test_where_it_is_cut_changes_nothing(moves: list[Step], tick: TickPolicy, la
 
 @settings(max_examples=25, deadline=None)
 @given(steps, steps, policies, latencies)
-def test_a_second_market_that_nobody_trades_in_changes_nothing_but_ticks_for_its_own_news(
+def test_a_second_market_that_nobody_trades_in_changes_nothing(
     moves: list[Step], other: list[Step], tick: TickPolicy, latency: int
 ) -> None:
     """The file's first market is the one that `Looks` quotes in; the other is played in step with it."""

@@ -254,6 +254,53 @@ def test_latency_is_what_the_seed_says_and_never_less_than_the_least(
     assert shape == "exponential" or all(at <= START + latency.least + latency.spread for at, _ in came[0])
 
 
+# The queue ------------------------------------------------------------------------------------------------
+
+
+@given(
+    ahead=st.integers(1, 500),
+    lots=st.integers(10, 300),
+    sold=st.lists(st.integers(1, 400), max_size=6),
+)
+def test_an_order_waits_behind_what_was_there_when_it_came(ahead: int, lots: int, sold: list[int]) -> None:
+    """The level tells of each trade, as a real one does, and shrinks by nothing else."""
+    desk = Desk()
+    desk.snapshot([(100, ahead)], [(110, 500)])
+    desk.place(Side.BUY, 100, lots)
+    left, traded = ahead, 0
+    for number, each in enumerate(sold, start=2):
+        desk.public(trade(Side.SELL, 100, each))
+        left, traded = max(0, left - each), traded + each
+        desk.public(BookDelta(SYMBOL, number, ((100, left),), ()))
+        assert filled(desk) == min(lots, max(0, traded - ahead))
+
+
+@given(
+    orders=st.lists(st.tuples(st.integers(95, 104), st.integers(10, 300)), min_size=2, max_size=5),
+    ticks=st.integers(95, 104),
+    lots=st.integers(1, 900),
+)
+def test_no_two_orders_are_filled_by_the_same_trade(orders: list[tuple[int, int]], ticks: int, lots: int) -> None:
+    """Alone at their prices, best first: a trade fills those at or above its price, and what it has just once."""
+    desk = Desk()
+    desk.snapshot([(90, 500)], [(110, 500)])
+    for price, quantity in orders:
+        desk.place(Side.BUY, price, quantity)
+    desk.public(trade(Side.SELL, ticks, lots))
+    met = sorted((own for own in orders if own[0] >= ticks), key=lambda own: -own[0])
+    expected, left = [], lots
+    for price, quantity in met:
+        taken = min(quantity, left)
+        left -= taken
+        expected += [(price, taken)] if taken else []
+    fills = [(what.row.ticks, what.row.lots) for what in desk.all(TradeNews) if isinstance(what, TradeNews)]
+    assert fills == expected
+
+
+def filled(desk: Desk) -> int:
+    return sum(what.row.lots for what in desk.all(TradeNews) if isinstance(what, TradeNews))
+
+
 # Money ----------------------------------------------------------------------------------------------------
 
 
