@@ -27,8 +27,10 @@ from runner.simulation.tardis import read_csv
 
 GZIP_MAGIC = b"\x1f\x8b"
 CSV_HEAD = b"exchange,symbol,"
-KINDS = ("bid", "ask", "sold", "bought")
-"""Words for the kinds of rows in what is exported: a level of a side, or a trade by what its taker did."""
+KINDS = ("bid", "ask", "sold", "bought", "sold_to_own", "bought_from_own")
+"""Words for the kinds of rows in what is exported: a level of a side, or a trade by what its taker did; the last two
+hit an order of whoever recorded.
+"""
 
 
 class NeedsPyarrow(Exception):

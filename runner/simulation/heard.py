@@ -6,8 +6,8 @@ that the level may have held within `AROUND`, the one that leaves the others as 
 left them. A level where nothing of ours changed in that time has one such amount. Where no amount explains a change,
 others moved together with us: what the private stream said last is taken, and the level is marked as tainted.
 
-Volume that hit us stays on the tape as demand: a trade that no level shrinks by. What we took from others is not on
-it, and the level that it came from is tainted, because nobody can say how long it would have stood.
+Volume that hit us stays on the tape as demand: a trade that says that no level shrinks by it. What we took from others
+is not on it, and the level that it came from is tainted, because nobody can say how long it would have stood.
 """
 
 from array import array
@@ -22,7 +22,7 @@ from runner.model.event import Event, What
 from runner.model.market import Market
 from runner.model.order import OrderRow, Side, TradeRow
 from runner.model.settings import SECOND
-from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Gap, Recording, Taint
+from runner.simulation.recording import ASK, BID, BOUGHT, BOUGHT_FROM_OWN, SOLD, SOLD_TO_OWN, Gap, Recording, Taint
 
 AROUND = SECOND // 4
 """ns: how far apart the two streams tell of the same thing. A venue batches its book for a tenth of a second, and a
@@ -34,6 +34,7 @@ Level = tuple[int, int]
 
 _SIDE = {Side.BUY: BID, Side.SELL: ASK}
 _HITS = {SOLD: BID, BOUGHT: ASK}
+_HIT_OURS = {SOLD: SOLD_TO_OWN, BOUGHT: BOUGHT_FROM_OWN}
 
 
 def tapes(heard: Iterable[Event]) -> dict[str, Recording]:
@@ -213,7 +214,7 @@ class _Remover:
             self._taint(time, (_HITS[kind], ticks), "we took from it")
             return
         self._trades += 1
-        self._row(time, kind, ticks, lots)
+        self._row(time, _HIT_OURS[kind] if number in self._own.trades else kind, ticks, lots)
 
     def _level(self, time: int, level: Level, total: int) -> None:
         amounts = _around(self._own.steps[level], time)

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from runner.model.market import Market
 from runner.simulation.columns import NUMBER_MAX, NotATape
-from runner.simulation.recording import BOUGHT, Gap, Recording, Taint, Touch
+from runner.simulation.recording import BOUGHT_FROM_OWN, Gap, Recording, Taint, Touch
 
 FORMAT = 1
 MAGIC = b"runner tape %d\n" % FORMAT
@@ -83,7 +83,7 @@ def read(data: bytes) -> Recording:
         raise NotATape("the file is damaged: there is more behind its end")
     steps, kinds, ticks, lots = columns
     times = array("q", accumulate(steps))
-    if min(steps) < 0 or not (0 <= min(kinds) <= max(kinds) <= BOUGHT) or min(ticks) < 1 or min(lots) < 0:
+    if min(steps) < 0 or not (0 <= min(kinds) <= max(kinds) <= BOUGHT_FROM_OWN) or min(ticks) < 1 or min(lots) < 0:
         raise NotATape("its rows are not those of a market")
     if max(ticks) * max(lots) > NUMBER_MAX:
         raise NotATape("its prices times its quantities do not fit into 64 bits")

@@ -21,7 +21,7 @@ from runner.model.settings import MILLISECOND, SECOND, Limits, Settings, TickPol
 from runner.run.chaos.world import Faults, World
 from runner.simulation.heard import tapes
 from runner.simulation.markets import SANDBOX_LISTINGS
-from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Gap, Recording
+from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, SOLD_TO_OWN, Gap, Recording
 from strategies.pure_market_making import PureMarketMaking
 
 SYMBOL = "ROGER-BTC"
@@ -108,9 +108,14 @@ def test_volume_that_hit_us_stays_as_demand_and_our_own_taking_does_not() -> Non
     assert hit
     assert took
     kinds = {Side.BUY: BOUGHT, Side.SELL: SOLD}
-    kept = [(kinds[trade.taker_side], trade.ticks, trade.lots) for trade in heard if trade not in took]
+    to_us = SOLD_TO_OWN - SOLD
+    kept = [
+        (kinds[trade.taker_side] + to_us * (trade in hit), trade.ticks, trade.lots)
+        for trade in heard
+        if trade not in took
+    ]
     rows = zip(tape.kinds, tape.ticks, tape.lots, strict=True)
-    assert [row for row in rows if row[0] in kinds.values()] == kept
+    assert [row for row in rows if row[0] >= SOLD] == kept
     assert tape.trades == len(kept)
     levels = {(taint.kind, taint.ticks) for taint in tape.tainted}
     assert {(ASK if trade.taker_side is Side.BUY else BID, trade.ticks) for trade in took} <= levels

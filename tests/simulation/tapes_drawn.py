@@ -20,7 +20,7 @@ MARKET = Market(
     maker_fee=Decimal("0.001"),
     taker_fee=Decimal("0.002"),
 )
-_rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 6), st.integers(0, 9)), min_size=1)
+_rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.integers(1, 6), st.integers(0, 9)), min_size=1)
 
 
 def tape(rows: list[tuple[int, int, int, int]], start: int = 10**18) -> Recording:
