@@ -21,9 +21,10 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/runner run strategies/quickstart.yml --for 60s
 
-# On every core: half of the suite waits and half of it computes. A file stays with one worker, for its fixtures.
+# Two workers to a core: half of the suite waits and half of it computes. A file stays with one worker, for its
+# fixtures, and the order is ours: files with slow tests come first.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

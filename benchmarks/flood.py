@@ -1,8 +1,8 @@
 """From a real socket to the engine's book, as fast as it goes: does it keep up, and does its memory stay where it is?
 
 An exchange's public stream in its own process writes frames as fast as the run takes them; here is what a live run
-has: stream client, inbox, consumer, codec, engine, journal. The engine hears no account, so it never ticks. At the end
-its book is the sender's, to the last level.
+has: stream client, inbox, consumer, codec, engine, record, journal. The engine hears no account, so it never ticks. At
+the end its book is the sender's, to the last level.
 
 `python -m benchmarks.flood --messages 10000000` is the long run: one line of JSON each million messages.
 """
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from os import getpid
 from pathlib import Path
@@ -33,18 +34,20 @@ from runner.edge.budget import Bucket
 from runner.edge.clock import Clock
 from runner.edge.inbox import Frames, Item
 from runner.edge.journal import Journal
+from runner.edge.recorder import Recorder
 from runner.edge.stream import Outbox, run_stream
-from runner.engine.book import Book
 from runner.engine.core import Engine
 from runner.engine.strategy import Decision, State, Strategy
-from runner.engine.view import View
+from runner.engine.view import MarketData, View
 from runner.model.command import Command
 from runner.model.event import ClockRead, Configured, MarketsRead, What
 from runner.model.settings import SECOND, Settings, TickPolicy
 from runner.run.audit import Audit
 from runner.run.inward import Inward
+from runner.run.line import INBOX_ITEMS
 from runner.run.live import Consumer
-from runner.run.start import INBOX_ITEMS
+from runner.run.snapshot import snapshot
+from runner.simulation.record import Header
 
 MESSAGES = 1_000_000
 SEED = 1
@@ -123,6 +126,9 @@ class Counting(Inward):
             self._run.handled(len(item.texts), self._clock.now() - item.received)
 
 
+_HEADER = Header(run=NAME, part=1, began=0, name=NAME, venue="", version="", python="", platform="")
+
+
 class Run:
     """One connection's life, measured."""
 
@@ -148,8 +154,9 @@ class Run:
         with (
             tempfile.TemporaryDirectory(dir=Path.cwd()) as folder,
             Journal.open(Path(folder) / "flood.sqlite3", now=clock.now(), name=NAME, tag=TAG) as journal,
+            Recorder(Path(folder) / "record", _HEADER, snapshot=partial(snapshot, self._engine)) as recorder,
         ):
-            consumer = Consumer(self._engine, inward, NoVenue(), journal, bucket, outboxes, clock, audit)
+            consumer = Consumer(self._engine, inward, NoVenue(), journal, bucket, outboxes, clock, audit, recorder)
             for what in (Configured(settings), journal.restore(), MarketsRead((MARKET,)), ClockRead(0, 0)):
                 consumer.deliver(what)
             self._rss_start_mb = round(memory_mb(getpid()), 1)
@@ -185,7 +192,7 @@ class Run:
             self._done.set()
 
     @property
-    def _book(self) -> Book:
+    def _book(self) -> MarketData:
         return self._engine.feeds.by_symbol[MARKET.symbol].book
 
     def book_sides(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:

@@ -102,9 +102,9 @@ class PureMarketMaking(Strategy, frozen=True, kw_only=True):
         shift = self._shift(view)
         touch = _Touch(bid, ask, mid * (1 - shift))
 
-        kept = self._kept(view, state)
-        weigh = not 0 <= view.time - state.weighed_at < self.order_refresh_time
         slots = self.slots()
+        kept = self._kept(view, state, slots)
+        weigh = not 0 <= view.time - state.weighed_at < self.order_refresh_time
         fresh: Mapping[str, Quote] = {}
         if weigh or not kept:
             fresh = self._ladder(view.market, touch, {})
@@ -123,9 +123,9 @@ class PureMarketMaking(Strategy, frozen=True, kw_only=True):
         shift = self.inventory_skew * view.position.base / self.order_amount
         return max(-SHIFT_MAX, min(SHIFT_MAX, shift))
 
-    def _kept(self, view: View, state: Memory) -> dict[str, Quote]:
+    def _kept(self, view: View, state: Memory, slots: Sequence[str]) -> dict[str, Quote]:
         """Last tick's quotes that have an order to lose: one without has no place in the queue worth an old price."""
-        orders, slots = view.orders, self.slots()
+        orders = view.orders
         return {
             quote.slot: quote
             for quote in state.quotes
@@ -143,8 +143,12 @@ class PureMarketMaking(Strategy, frozen=True, kw_only=True):
 
     def _ladder(self, market: Market, touch: "_Touch", kept: Mapping[str, Quote]) -> dict[str, Quote]:
         """Quotes for all slots at the prices of now, by slot, behind the touch and behind the quotes that are kept."""
-        lowest_ask = min([touch.ask, *_prices(kept, Side.SELL)])
-        highest_bid = max([touch.bid, *_prices(kept, Side.BUY)])
+        lowest_ask, highest_bid = touch.ask, touch.bid
+        for quote in kept.values():
+            if quote.side is Side.SELL:
+                lowest_ask = min(lowest_ask, _price(quote))
+            else:
+                highest_bid = max(highest_bid, _price(quote))
         bid = min(
             market.ticks_for(Side.BUY, touch.centre * (1 - self.bid_spread)),
             market.ticks_for(Side.BUY, lowest_ask) - 1,
@@ -154,14 +158,16 @@ class PureMarketMaking(Strategy, frozen=True, kw_only=True):
             market.ticks_for(Side.SELL, highest_bid) + 1,
             bid + 1,
         )
-        step = touch.centre * self.order_level_spread
+        step, amount = touch.centre * self.order_level_spread, float(self.order_amount)
         quotes: dict[str, Quote] = {}
         for level in range(self.order_levels):
             for name, side, first in (("bid", Side.BUY, bid), ("ask", Side.SELL, ask)):
-                ticks = market.ticks_for(side, market.price_float(first) - side.sign * level * step)
+                ticks = first
+                if level:
+                    ticks = market.ticks_for(side, market.price_float(first) - side.sign * level * step)
                 if ticks > 0:  # far below mid there may be no price left to bid
                     slot = f"{name}-{level + 1}"
-                    quotes[slot] = Quote(slot, side, market.price_float(ticks), float(self.order_amount))
+                    quotes[slot] = Quote(slot, side, market.price_float(ticks), amount)
         return quotes
 
     def _reason(
@@ -199,7 +205,3 @@ def _missing(view: View, bid: float | None, ask: float | None) -> str:
 def _price(quote: Quote) -> float:
     assert quote.price != "market"
     return quote.price
-
-
-def _prices(quotes: Mapping[str, Quote], side: Side) -> list[float]:
-    return [_price(quote) for quote in quotes.values() if quote.side is side]

@@ -11,8 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from runner.cli.exits import Exit
+from runner.cli.main import group
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -66,6 +68,7 @@ def test_the_strategy_is_as_short_as_promised() -> None:
     assert len(code) <= 20
 
 
+@pytest.mark.slow
 def test_it_trades_from_any_folder_and_its_journal_answers_the_queries(folder: Path, tmp_path: Path) -> None:
     done = runner("run", str(folder / "spread.yml"), "--once", "--json", RUNNER_STATE_DIR=str(tmp_path / "state"))
     assert done.returncode == 0, done.stderr
@@ -85,9 +88,23 @@ def test_it_trades_from_any_folder_and_its_journal_answers_the_queries(folder: P
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", step[0]) for step in steps)
 
 
-def test_an_exchange_by_its_addresses_is_in_order(folder: Path) -> None:
+@pytest.fixture
+def connectors() -> list[str]:
+    """The blocks that stand in place of the strategy's connector: a paper account, an exchange by its addresses."""
+    return [block for block in blocks("yaml") if block.startswith("connector:")]
+
+
+def test_a_paper_account_is_in_order(folder: Path, connectors: list[str]) -> None:
     mine = (folder / "spread.yml").read_text()
-    other, count = re.subn(r"^connector:.*\n", blocks("yaml")[1], mine, flags=re.MULTILINE)
+    (folder / "spread.yml").write_text(re.sub(r"^connector:.*\n", connectors[0], mine, flags=re.MULTILINE))
+    done = runner("check", "spread.yml", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "paper: queue proportional, latency 80 ms for orders" in done.stdout
+
+
+def test_an_exchange_by_its_addresses_is_in_order(folder: Path, connectors: list[str]) -> None:
+    mine = (folder / "spread.yml").read_text()
+    other, count = re.subn(r"^connector:.*\n", connectors[1], mine, flags=re.MULTILINE)
     assert count == 1
     (rule,) = re.findall(r"`(run: \{.*?\})`", README)
     (folder / "spread.yml").write_text(f"{other}{rule}\n")
@@ -113,7 +130,8 @@ def test_the_options_are_those_of_the_commands() -> None:
         used.setdefault(command, set()).update(word.split("=")[0] for word in words if word.startswith("--"))
     assert used["run"] >= {"--for", "--once", "--json"}
     for command, options in used.items():
-        assert options <= set(re.findall(r"--[a-z-]+", runner(command, "--help").stdout)), command
+        told = CliRunner().invoke(group, [command, "--help"]).stdout
+        assert options <= set(re.findall(r"--[a-z-]+", told)), command
 
 
 def test_the_exit_codes_are_those_of_the_program() -> None:

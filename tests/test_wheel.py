@@ -81,6 +81,7 @@ def test_the_wheel_holds_the_product_and_nothing_else(wheel: Path) -> None:
     }
     assert sources <= set(names)
     assert {"runner/py.typed", "runner/schemas/strategy.schema.json", "strategies/quickstart.yml"} <= set(names)
+    assert {f"strategies/overlays/{name}.yml" for name in ("btcusdt", "ethusdt", "paper")} <= set(names)
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
 

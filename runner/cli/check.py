@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 import msgspec
@@ -12,8 +11,9 @@ import msgspec
 from runner.cli.exits import Exit, fail
 from runner.config.bounds import bound, words
 from runner.config.problems import Problem, Source, problem
-from runner.config.read import read
+from runner.config.read import KnownMarkets, read
 from runner.config.spec import Deployment, RunSpec
+from runner.run.bundled import found
 from runner.run.markets import known_markets
 
 
@@ -36,11 +36,11 @@ def command(
       runner check strategies/quickstart.yml
       runner check mine.yml --set strategy.params.bid_spread=25bps --json
     """
-    found = [checked(file, content(file), sets, overlays) for file in files]
-    problems = [problem for result in found if not isinstance(result, RunSpec) for problem in result]
-    warnings = [warning for result in found if isinstance(result, RunSpec) for warning in result.warnings]
+    results = [checked(file, content(file), sets, overlays) for file in files]
+    problems = [problem for result in results if not isinstance(result, RunSpec) for problem in result]
+    warnings = [warning for result in results if isinstance(result, RunSpec) for warning in result.warnings]
     if as_json:
-        bounds = {spec.file: msgspec.to_builtins(bound(spec)) for spec in found if isinstance(spec, RunSpec)}
+        bounds = {spec.file: msgspec.to_builtins(bound(spec)) for spec in results if isinstance(spec, RunSpec)}
         facts = {
             "ok": not problems and not (strict and warnings),
             "problems": [problem.facts() for problem in problems],
@@ -49,7 +49,7 @@ def command(
         }
         click.echo(json.dumps(facts))
     else:
-        for result in found:
+        for result in results:
             click.echo(_ok(result) if isinstance(result, RunSpec) else "\n".join(map(str, result)))
     if problems or (strict and warnings):
         sys.exit(Exit.CONFIG)
@@ -58,13 +58,17 @@ def command(
 def content(file: str) -> bytes:
     """The file, or stdin for `-`. A file that cannot be read is a mistake on the command line, exit 2."""
     try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return sys.stdin.buffer.read() if file == "-" else found(file).read_bytes()
     except (OSError, ValueError) as error:
         fail(Exit.USAGE, f"cannot read {file}: {_reason(error)}")
 
 
 def checked(
-    file: str, text: bytes, sets: tuple[str, ...], overlays: tuple[str, ...] = ()
+    file: str,
+    text: bytes,
+    sets: tuple[str, ...],
+    overlays: tuple[str, ...] = (),
+    markets: KnownMarkets = known_markets,
 ) -> RunSpec | tuple[Problem, ...]:
     """The file, with `overlays` (further files, in order) and `sets` in it, or what is wrong with them."""
     if (file, *overlays).count("-") > 1:
@@ -75,7 +79,7 @@ def checked(
         overlays=[(_named(overlay), content(overlay)) for overlay in overlays],
         overrides=sets,
         environment=os.environ,
-        markets=known_markets,
+        markets=markets,
     )
 
 
@@ -85,7 +89,7 @@ def rereader(
     """What reads the same files once more, with the same `sets` and environment over them: for a run that goes on."""
 
     def reread() -> RunSpec | tuple[Problem, ...]:
-        unreadable = tuple(found for each in (file, *overlays) if (found := _unreadable(each)) is not None)
+        unreadable = tuple(wrong for each in (file, *overlays) if (wrong := _unreadable(each)) is not None)
         return unreadable or checked(file, content(file), sets, overlays)
 
     return reread
@@ -98,7 +102,7 @@ def _unreadable(file: str) -> Problem | None:
         what, fix = "what came from stdin cannot be read again", "keep it in a file, and run that"
         return problem(at, (), "file.unreadable", what, fix)
     try:
-        with Path(file).open("rb"):
+        with found(file).open("rb"):
             return None
     except (OSError, ValueError) as error:
         return problem(at, (), "file.unreadable", f"it cannot be read: {_reason(error)}", "put it back where it was")
@@ -117,6 +121,8 @@ def _ok(spec: RunSpec) -> str:
     venue = spec.connector.venue
     where = venue.rest_url if isinstance(venue, Deployment) else type(venue).__name__.lower()
     line = f"{spec.file}: ok, {spec.settings.strategy} on {', '.join(spec.settings.markets)} at {where}"
+    if spec.connector.paper is not None:
+        line += f"\n  {spec.connector.paper}"
     if known_markets(venue) is None:
         line += f"\n  the markets of {where} are not known here: whether it has these is checked when the run starts"
     most = bound(spec)

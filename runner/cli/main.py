@@ -11,6 +11,7 @@ import runner
 from runner.cli.exits import table
 
 COMMANDS = {
+    "backtest": "Trade a strategy on recorded markets.",
     "balance": "Show what an account holds.",
     "cancel": "Cancel orders and see them closed.",
     "candles": "Download a market's history.",
@@ -25,7 +26,10 @@ COMMANDS = {
     "fuzz": "Search for parameters and markets that break a strategy.",
     "markets": "List the markets of a venue.",
     "orders": "List the orders of an account.",
+    "parity": "Compare a run with backtests of it on its own public data.",
     "plan": "Show what a run would do first, and send nothing.",
+    "record": "Record markets of a venue, for backtests.",
+    "replay": "Feed the record of a run to its strategy again.",
     "resolve": "Take your word for an order whose fate is not proven.",
     "resume": "Show why a risk latch fell, and lift it.",
     "risk": "Show every limit, what is used and what is left.",
@@ -36,6 +40,7 @@ COMMANDS = {
     "status": "Say whether a strategy is running, and how it stands.",
     "stop": "Stop a running strategy and wait for it.",
     "strategies": "List the strategies, or one with its parameters.",
+    "tape": "Show, cut, import and export recorded markets.",
     "trades": "List the trades of an account, or of a market.",
 }
 """Name and line of help; the module is `runner.cli.NAME`, its click command is called `command`."""

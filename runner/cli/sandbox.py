@@ -2,10 +2,8 @@
 
 import ipaddress
 import json
-import re
 import sys
 from functools import partial
-from pathlib import Path
 from typing import get_args
 
 import anyio
@@ -13,22 +11,20 @@ import click
 
 from runner.cli.check import content
 from runner.cli.exits import Exit, fail
+from runner.cli.tapes import recordings, tape_files
 from runner.config.problems import Problem
 from runner.run.sandbox import (
     KINDS,
     AtEnd,
     CannotHappen,
-    NotATape,
     Opened,
     Plan,
     Planned,
-    Recording,
     TapeFile,
     Tapes,
     fault,
     fault_table,
     faults_of,
-    read_tapes,
     serve,
     serve_tapes,
 )
@@ -42,16 +38,6 @@ def _loopback(ctx: click.Context, param: click.Parameter, host: str) -> str:
     except ValueError:
         pass
     raise click.BadParameter(f"{host!r} is not a loopback address: the sandbox's keys are play keys; use 127.0.0.1")
-
-
-def _tape(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[TapeFile, ...]:
-    files = []
-    for text in texts:
-        symbol, _, path = text.rpartition("=")
-        if not re.fullmatch(r"[A-Za-z0-9]+-[A-Za-z0-9]+", symbol):
-            symbol, path = "", text
-        files.append(TapeFile(Path(path), symbol.upper() or None))
-    return tuple(files)
 
 
 def _fault(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Planned, ...]:
@@ -82,7 +68,7 @@ def _names(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -
     "files",
     metavar="[BASE-QUOTE=]FILE",
     multiple=True,
-    callback=_tape,
+    callback=tape_files,
     help="A recording instead of the crowd; again for another market.",
 )
 @click.option(
@@ -163,7 +149,7 @@ def command(
     try:
         if files:
             tapes = Tapes(files, speed, at_end)
-            play = partial(serve_tapes, _recordings(tapes), tapes)
+            play = partial(serve_tapes, recordings(files), tapes)
             anyio.run(play, str(seed), host, port, show, tell_end, plan)
         else:
             anyio.run(serve, str(seed), host, port, show, plan)
@@ -171,23 +157,6 @@ def command(
         fail(Exit.USAGE, str(problem))
     except OSError as error:
         fail(Exit.USAGE, f"cannot serve on {host} port {port}: {error.strerror or error}; choose another --port")
-
-
-def _recordings(tapes: Tapes) -> list[Recording]:
-    """Import the files; exit 2 with what is wrong, a line on stderr for each hole in them."""
-    try:
-        recordings = read_tapes(tapes)
-    except NotATape as problem:
-        fail(Exit.USAGE, str(problem))
-    except OSError as error:
-        fail(Exit.USAGE, f"cannot read {error.filename}: {error.strerror or error}")
-    symbols = [recording.market.symbol for recording in recordings]
-    if len(set(symbols)) < len(symbols):
-        fail(Exit.USAGE, f"two tapes of one market ({', '.join(symbols)}): give each market once")
-    for file, recording in zip(tapes.files, recordings, strict=True):
-        for gap in recording.gaps:
-            click.echo(f"runner: {file.path}: {gap}; the book stands still until the next snapshot", err=True)
-    return recordings
 
 
 def _timed(file: str) -> tuple[Planned, ...]:

@@ -88,6 +88,25 @@ def _refresh_beyond_budget(subject: Subject) -> Iterator[Problem]:
     yield _warning(subject, refresh.parameters, "refresh.budget", what, fix)
 
 
+def _paper_without_balances(subject: Subject) -> Iterator[Problem]:
+    paper = subject.spec.connector.paper
+    if paper is None:
+        return
+    missing = [currency for currency in _currencies(subject.spec) if currency not in paper.balances]
+    if missing:
+        what = (
+            f"the paper account begins with a round sum of {' and '.join(missing)}"
+            if not paper.balances
+            else f"the paper account begins without {' and '.join(missing)}"
+        )
+        path = ("connector", "paper", "balances")
+        found, at = _find(subject, path)
+        if len(found) < 2:
+            found, at = _find(subject, ("connector", "type"))
+        fix = f"say what it holds, as in balances: {{{missing[0]}: 10}}, or 0"
+        yield problem(at, path, "paper.balances", what, fix)
+
+
 def _live_without_loss_limit(subject: Subject) -> Iterator[Problem]:
     limits = subject.spec.settings.limits
     known = [name for name in LOSS_LIMITS if name in Limits.__struct_fields__]
@@ -101,16 +120,24 @@ RULES: tuple[Rule, ...] = (
     _spread_below_fees,
     _amount_below_minimum,
     _refresh_beyond_budget,
+    _paper_without_balances,
     _live_without_loss_limit,
 )
 
 
 def _real(spec: RunSpec) -> bool:
-    """Whether the venue may trade real money, as far as its address tells."""
+    """Whether real money may be traded, as far as the venue's address tells."""
     venue = spec.connector.venue
+    if spec.connector.paper is not None:
+        return False
     if isinstance(venue, Deployment):
         return (urlsplit(venue.rest_url).hostname or "") not in _LOOPBACK
     return not isinstance(venue, Sandbox)
+
+
+def _currencies(spec: RunSpec) -> list[str]:
+    """Of the file's markets, in their order."""
+    return list(dict.fromkeys(currency for symbol in spec.settings.markets for currency in symbol.split("-", 1)))
 
 
 def _warning(subject: Subject, parameters: tuple[str, ...], code: str, what: str, fix: str) -> Problem:

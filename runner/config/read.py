@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import msgspec
-from msgspec import structs
+from msgspec import convert, structs
 
 from runner.config import shape
 from runner.config.bounds import broken
@@ -18,15 +18,16 @@ from runner.config.overrides import overridden
 from runner.config.plugins import BadPlugin, check_slots, demands, load, raised_by, traits
 from runner.config.problems import Place, Problem, Source, in_order, nearest, problem, shown
 from runner.config.sense import contradictions, node
-from runner.config.spec import Altmarkets, Connector, Deployment, RateLimit, RunSpec, Sandbox, Venue
+from runner.config.spec import Altmarkets, Connector, Deployment, RateLimit, Recording, RunSpec, Sandbox, Venue
 from runner.config.structure import check_structure
 from runner.config.tree import Items, Keys, Node, Scalar, as_text, decoded, tree
 from runner.config.values import Currencies, check_values
 from runner.engine.strategy import Demand, Strategy
 from runner.model import parameters, units
 from runner.model.market import Market
-from runner.model.settings import SECOND, Limits, Rate, Settings, TickPolicy
-from runner.model.units import Amount, Duration, Ratio
+from runner.model.paper import Latency, PaperModels
+from runner.model.settings import SECOND, Limits, QueueModel, Rate, Settings, TickPolicy
+from runner.model.units import Amount, Delay, Duration, Ratio
 
 KnownMarkets = Callable[[Venue], Mapping[str, Market] | None]
 """The markets of a venue by symbol, None where they are not known without asking it."""
@@ -193,6 +194,7 @@ class _Reader:
             strategy=strategy,
             demands=self._demands,
             run_for=None if file.run.for_ is None else int(file.run.for_),
+            recording=_recording(file.recording),
             file=self._files[0],
             text=self._text,
             root=self._root,
@@ -279,6 +281,10 @@ def _exact(amounts: Mapping[str, Amount]) -> dict[str, Any]:
     return {currency: amount.exact for currency, amount in amounts.items()}
 
 
+def _recording(section: shape.RecordingSection) -> Recording:
+    return Recording(section.enabled, section.max_run_mb, section.max_total_mb)
+
+
 def _connector(section: shape.ConnectorSection) -> Connector:
     match section.venue:
         case shape.Deployment(rest_url=rest_url, stream_url=stream_url):
@@ -288,4 +294,26 @@ def _connector(section: shape.ConnectorSection) -> Connector:
         case _:
             venue = Altmarkets()
     limit = RateLimit(section.rate_limit.requests, int(section.rate_limit.per))
-    return Connector(venue, section.credentials, section.account, section.seed, limit)
+    paper = None if section.type == "altmarkets" else _paper(section.paper or shape.PaperSection())
+    return Connector(venue, section.credentials, section.account, section.seed, limit, paper)
+
+
+def _paper(section: shape.PaperSection) -> PaperModels:
+    name, _, n = section.queue.partition(" ")
+    latency = section.latency
+    return PaperModels(
+        balances=_exact(section.balances),
+        maker_fee=_plain(section.maker_fee),
+        taker_fee=_plain(section.taker_fee),
+        order=_latency(latency.order),
+        cancel=_latency(latency.cancel),
+        data=_latency(latency.data),
+        processing=int(latency.processing),
+        queue=convert({"name": name, "n": int(n or 1)}, QueueModel),
+        seed=section.seed,
+        recorded=latency.recorded or "",
+    )
+
+
+def _latency(delay: Delay) -> Latency:
+    return Latency(int(delay.least), int(delay.more), delay.shape)

@@ -14,6 +14,7 @@ from runner.model.units import Amount, BadQuantity, Duration, Ratio
 def contradictions(root: Keys) -> Iterator[Problem]:
     """Every check looks at what it can understand; what is no quantity at all has been told by others."""
     yield from _seed(root)
+    yield from _paper(root)
     yield from _tick(root)
     yield from _resume(root)
     yield from _collar(root)
@@ -51,6 +52,22 @@ def _seed(root: Keys) -> Iterator[Problem]:
     if seed is not None and seeded and _word(venue) != "sandbox":
         what = "only the sandbox has a crowd to seed"
         yield _conflict(seed.at, ("connector", "seed"), what, "remove seed, or write venue: sandbox")
+
+
+def _paper(root: Keys) -> Iterator[Problem]:
+    kind, paper = node(root, "connector", "type"), node(root, "connector", "paper")
+    if isinstance(paper, Keys) and _word(kind) == "altmarkets":
+        what = "a paper account, and the connector trades for real"
+        at = place(root, ("connector", "paper"))
+        yield _conflict(at, ("connector", "paper"), what, "write type: altmarkets_paper, or remove it")
+    latency = node(root, "connector", "paper", "latency")
+    recorded = node(root, "connector", "paper", "latency", "recorded")
+    if isinstance(latency, Keys) and isinstance(recorded, Scalar) and recorded.value is not None:
+        for name in ("order", "cancel", "data"):
+            if name in latency.entries:
+                what = f"{name} has no effect beside a recorded run"
+                path = ("connector", "paper", "latency", name)
+                yield _conflict(latency.entries[name][0], path, what, "remove it, or remove recorded")
 
 
 def _tick(root: Keys) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 
 from runner.model.parameters import Field
 from runner.model.settings import TickCause
-from runner.model.units import Amount, BaseAmount, Duration, Price, QuoteAmount, Rate, Ratio
+from runner.model.units import Amount, BaseAmount, Delay, Duration, Price, QuoteAmount, Rate, Ratio
 
 VERSION = 1
 """Of the file format. A change that an older file would not survive gets the next number."""
@@ -58,6 +58,15 @@ _StreamUrl = Annotated[
     ),
 ]
 
+_Queue = Annotated[
+    str,
+    Meta(
+        pattern=r"^(risk_averse|proportional|power ([1-9]|1[0-6]))$",
+        examples=["risk_averse", "proportional", "power 2"],
+        description="risk_averse, proportional, or power with a number from 1 to 16",
+    ),
+]
+
 
 class Deployment(Struct, frozen=True, kw_only=True):
     """Any other OpenDAX/Peatio v2 exchange."""
@@ -73,8 +82,50 @@ class RateLimitSection(Struct, frozen=True, kw_only=True):
     per: Annotated[Duration, Field("The stretch of time", min="1s", max="10m")] = Duration("12s")
 
 
+class LatencySection(Struct, frozen=True, kw_only=True):
+    """How long a paper account's messages take."""
+
+    order: Annotated[Delay, Field("Until the exchange has a new order, or a question")] = Delay("50ms")
+    cancel: Annotated[Delay, Field("Until the exchange has a cancel")] = Delay("50ms")
+    data: Annotated[
+        Delay,
+        Field("Until news of the exchange are here; the public data of a live venue bring theirs with them"),
+    ] = Delay("20ms")
+    recorded: Annotated[
+        str | None,
+        Field("Instead of these three: a run on this machine, by its id or the folder of its record, whose waits for "
+              "answers are drawn from"),
+    ] = None  # fmt: skip
+    processing: Annotated[
+        Duration, Field("What the exchange takes between its answer and its order book", min="0s", max="1m")
+    ] = Duration("50ms")
+
+
+class PaperSection(Struct, frozen=True, kw_only=True):
+    """The account that a paper run begins with, and what it assumes where a real one would find out."""
+
+    balances: Annotated[
+        dict[str, Amount], Field("By currency: what the account begins with; without it, round sums", min="0")
+    ] = {}
+    maker_fee: Annotated[Ratio | None, Field("Of what is received, instead of the venue's own", min="0", max="10%")] = (
+        None
+    )
+    taker_fee: Annotated[Ratio | None, Field("Of what is received, instead of the venue's own", min="0", max="10%")] = (
+        None
+    )
+    latency: Annotated[LatencySection, Field("How long its messages take")] = LatencySection()
+    queue: Annotated[
+        _Queue, Field("Who went, before or behind our orders, when a level shrinks and no trade says why")
+    ] = "risk_averse"
+    seed: Annotated[int, Field("Of everything that chance decides", min="0", max="4294967295")] = 0
+
+
 class ConnectorSection(Struct, frozen=True, kw_only=True):
-    type: Annotated[Literal["altmarkets"], Field("Which protocol the venue speaks")]
+    type: Annotated[
+        Literal["altmarkets", "altmarkets_paper", "altmarkets_paper_trade"],
+        Field("Which protocol the venue speaks; `altmarkets_paper` (or `altmarkets_paper_trade`) is an account of its "
+              "own behind the venue's public data: no key is needed, and nothing is ordered there"),
+    ]  # fmt: skip
     venue: Annotated[
         Literal["altmarkets", "sandbox"] | Deployment,
         Field("Where to trade: `sandbox` is a local exchange of its own with play money, started with the run"),
@@ -100,6 +151,7 @@ class ConnectorSection(Struct, frozen=True, kw_only=True):
         RateLimitSection, Field("Requests that the venue lets us send; a share of them is kept for cancels")
     ] = RateLimitSection()
     seed: Annotated[int | None, Field("Of the sandbox's crowd of traders", min="0", max="4294967295")] = None
+    paper: Annotated[PaperSection | None, Field("The account of `type: altmarkets_paper`, and its models")] = None
 
 
 class StrategySection(Struct, frozen=True, kw_only=True):
@@ -286,6 +338,22 @@ class RunSection(Struct, frozen=True, kw_only=True):
     ] = {}
 
 
+class RecordingSection(Struct, frozen=True, kw_only=True):
+    """A run's record is everything that its engine was told and said: `runner replay`, `runner tape`."""
+
+    enabled: Annotated[bool, Field("Record runs; the record lies beside the journal")] = True
+    max_run_mb: Annotated[
+        int,
+        Field("Megabytes that one run's record may take; it ends there, and the run goes on", min="1", max="100000"),
+    ] = 64
+    max_total_mb: Annotated[
+        int,
+        Field(
+            "Megabytes that all records here may take when a run begins: the oldest are removed", min="0", max="1000000"
+        ),
+    ] = 512
+
+
 class File(Struct, frozen=True, kw_only=True):
     version: Annotated[Literal[1], Field("Of this file format")]
     name: Annotated[_Name, Field("Names the run, its journal and its orders")]
@@ -299,3 +367,4 @@ class File(Struct, frozen=True, kw_only=True):
     tick: Annotated[TickSection, Field("When the strategy is asked")] = TickSection()
     risk: Annotated[RiskSection, Field("Limits on every order, whatever the strategy wants")] = RiskSection()
     run: Annotated[RunSection, Field("How the run begins and ends")] = RunSection()
+    recording: Annotated[RecordingSection, Field("What is kept of a run, to replay it")] = RecordingSection()

@@ -7,6 +7,7 @@ from msgspec import Struct
 from runner.config.problems import Problem
 from runner.config.tree import Keys
 from runner.engine.strategy import Demand, Strategy
+from runner.model.paper import PaperModels
 from runner.model.settings import SECOND, Settings
 
 
@@ -38,7 +39,8 @@ class RateLimit(Struct, frozen=True):
 class Connector(Struct, frozen=True):
     """`credentials` is a name in the credential store, `account` a name for the account instead of its fingerprint.
 
-    `seed` is the sandbox's; None asks for a fresh one.
+    `seed` is the sandbox's; None asks for a fresh one. With `paper` nothing is ordered at the venue: it only shows what
+    happens there to an account of our own.
     """
 
     venue: Venue
@@ -46,6 +48,15 @@ class Connector(Struct, frozen=True):
     account: str | None = None
     seed: int | None = None
     rate_limit: RateLimit = RateLimit()
+    paper: PaperModels | None = None
+
+
+class Recording(Struct, frozen=True):
+    """Whether a run is recorded, and how much disk its record, and all records together, may take."""
+
+    enabled: bool = True
+    run_mb: int = 64
+    total_mb: int = 512
 
 
 class RunSpec(Struct, frozen=True, kw_only=True):
@@ -57,6 +68,7 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     strategy: Strategy
     demands: tuple[Demand, ...] | None = None  # what the strategy may order at once; None: it does not say
     run_for: int | None  # ns; None runs until it is stopped
+    recording: Recording = Recording()
     file: str
     text: str  # of the file, before overlays and overrides
     root: Keys  # the file with overlays and overrides in it

@@ -17,7 +17,7 @@ from runner.config.problems import Path, Place, Problem, nearest, one_of, proble
 from runner.config.tree import Items, Keys, Node, Scalar
 from runner.model import parameters
 from runner.model.parameters import Parameter
-from runner.model.units import Amount, BadQuantity, Duration, Rate, Ratio, Role, Unit
+from runner.model.units import Amount, BadQuantity, Delay, Duration, Rate, Ratio, Role, Unit
 
 
 class Currencies(Struct, frozen=True):
@@ -148,7 +148,7 @@ def _spelling(kind: Any, node: Node, path: Path) -> Iterator[Problem]:
 
 
 def _exact(value: Unit) -> Decimal:
-    assert not isinstance(value, Rate), "a rate has no order, so no field gives it bounds"
+    assert not isinstance(value, Rate | Delay), "these have no order, so no field gives them bounds"
     return Decimal(int(value)) if isinstance(value, Duration) else value.exact
 
 

@@ -59,4 +59,10 @@ class Observed(Struct, frozen=True):
     received: int
 
 
-Item = Connected | Frames | Disconnected | Refused | Answered | Observed
+class Due(Struct, frozen=True):
+    """A paper account has something to tell, or to do."""
+
+    received: int
+
+
+Item = Connected | Frames | Disconnected | Refused | Answered | Observed | Due

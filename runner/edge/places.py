@@ -6,6 +6,7 @@ it says so.
 
     STATE/accounts/FINGERPRINT/NAME/{journal.sqlite3,lock}    one strategy on one account
     STATE/sandbox/RUN/{journal.sqlite3,lock}                  a run on an embedded sandbox, the last 20 are kept
+    STATE/paper/RUN/{journal.sqlite3,lock}                    a run of a paper account, the last 20 are kept
     STATE/budget/FINGERPRINT                                  requests that every run with a key has used
     CONFIG/credentials/NAME.json                              a stored key (see store.py)
 """
@@ -15,6 +16,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import platformdirs
@@ -24,9 +26,10 @@ from runner.edge.lock import AnotherInstance, Lock
 PROGRAM = "altmarkets-runner"
 JOURNAL_FILE = "journal.sqlite3"
 LOCK_FILE = "lock"
-SANDBOX_RUNS_KEPT = 20
+PASSING_RUNS_KEPT = 20
 
 Environment = Mapping[str, str]
+Passing = Literal["sandbox", "paper"]
 
 
 def state_root(environment: Environment) -> Path:
@@ -49,16 +52,21 @@ def state_folder(environment: Environment, fingerprint: str, name: str) -> Path:
     return state_root(environment) / "accounts" / _component(fingerprint) / _component(name)
 
 
-def sandbox_path(environment: Environment, run_id: str) -> Path:
-    """The folder of a run on an embedded sandbox."""
-    return state_root(environment) / "sandbox" / _component(run_id)
+def passing_runs(environment: Environment, kind: Passing) -> Path:
+    """Where the folders of runs are whose account ends with them; their names sort by time."""
+    return state_root(environment) / kind
 
 
-def sandbox_folder(environment: Environment, run_id: str) -> Path:
-    """Create the folder of a run on an embedded sandbox; of the others keep the newest 20 and all that still run."""
-    folder = private_folder(sandbox_path(environment, run_id))
+def passing_path(environment: Environment, kind: Passing, run_id: str) -> Path:
+    """The folder of one of them."""
+    return passing_runs(environment, kind) / _component(run_id)
+
+
+def passing_folder(folder: Path) -> Path:
+    """Create the folder of such a run; of the others beside it keep the newest 20 and all that still run."""
+    private_folder(folder)
     others = sorted((other for other in folder.parent.iterdir() if other != folder), key=_modified, reverse=True)
-    for other in others[SANDBOX_RUNS_KEPT - 1 :]:
+    for other in others[PASSING_RUNS_KEPT - 1 :]:
         _remove_unless_running(other)
     return folder
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from itertools import count
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,6 +14,7 @@ from runner.engine.ledger import Ledger
 from runner.engine.orders import Adoption, Orders
 from runner.engine.past import Inheritance, Past
 from runner.engine.tiers import NONCE_WINDOW
+from runner.engine.times import soonest
 from runner.engine.watch import Watch
 from runner.model import event as events
 from runner.model.beginning import Beginning
@@ -43,6 +43,17 @@ class Missing(Struct, frozen=True):
     what: str
 
 
+class Numbers:
+    """Numbers for questions, each used once: -1, -2, …"""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self) -> int:
+        self._last -= 1
+        return self._last
+
+
 class Account:
     """One strategy's part of an account, and what it must know of the rest."""
 
@@ -69,16 +80,17 @@ class Account:
         self.guard = Guard(settings.limits, self.ledger, restored, now)
         self.heard_at: int | None = None  # the last sign of life of our own account
         # Questions beside the watch's are numbered downwards: no answer is taken for another's.
-        self._queries = count(-1, -1)
+        queries = Numbers()
         known = self.began is not None
         wait = NONCE_WINDOW + settings.settle
-        self.past = Past(settings.tag, restored.epoch, now, wait, self._queries.__next__, known=known)
-        self.checks = Drift(markets, settings.markets, self._queries.__next__, self.orders.known)
+        self.past = Past(settings.tag, restored.epoch, now, wait, queries.next, known=known)
+        self.checks = Drift(markets, settings.markets, queries.next, self.orders.known)
         self.guard.drift = self.checks.drift  # it grows there, and restrains here
         self._stopping = False
         self.trouble: Trouble | None = None
         self.doubt_until = 0  # venue time until which a create of unknown fate could still make a row
         self.longest_doubt = NONCE_WINDOW + settings.settle  # W + D of orders.md
+        self.due_at: int | None = None  # when there is something to ask next, as of the latest `ask`
         self._reserve = settings.cancel_reserve
         self._forget_at = now + FORGET_EVERY
         self._balances_at = 0
@@ -100,8 +112,13 @@ class Account:
         self.checks.remember(restored.fills)
         self.orders.used_slots.update(restored.used_slots)
         self.orders.restore(restored.orders, restored.generations, now, out)
-        for order in list(self.orders.unknown()):
+        for order in self.orders.never_answered():
             self._doubt(order, now)
+
+    @property
+    def known(self) -> bool:
+        """Nothing is `missing`."""
+        return self.watch.synced and self.past.known and not self.orders.unheard()
 
     def missing(self) -> Iterator[Missing]:
         """What of the account is not known yet (orders.md rule 24)."""
@@ -144,7 +161,10 @@ class Account:
 
         Only cancels may use the reserve, unless the run is stopping and nothing else needs it.
         """
-        used = 0
+        self._stopping, used = stopping, 0
+        self.due_at = self._next_at()
+        if (self.due_at is None or self.due_at > now) and now < self._forget_at:
+            return 0
         for order_id, name in list(self.orders.cancels.due(now)):
             if used < free:
                 self.orders.cancel_posted(order_id, name, now, out)
@@ -152,7 +172,6 @@ class Account:
                 used += 1
         most = free - used - (0 if stopping else self._reserve)
         requests = self.watch.requests(now, self.orders.reads.due(now), most) if most > 0 else []
-        self._stopping = stopping
         if not stopping and len(requests) < most:
             question = self.past.request(now) or self.checks.request(now)
             requests += [] if question is None else [question]
@@ -163,6 +182,7 @@ class Account:
         if now >= self._forget_at:
             self.orders.forget(now)
             self._forget_at = now + FORGET_EVERY
+        self.due_at = self._next_at()
         return used + len(requests)
 
     def funds_short(self, now: int) -> None:
@@ -171,10 +191,9 @@ class Account:
             self._balances_at = max(now, self._balances_at + BALANCES_APART)
             self.watch.want("balances", self._balances_at)
 
-    def next_at(self) -> int | None:
-        times = [self.orders.next_at(), self.watch.next_at()]
-        times += [] if self._stopping else [self.past.next_at(), self.checks.next_at()]
-        return min((at for at in times if at is not None), default=None)
+    def _next_at(self) -> int | None:
+        first = soonest(self.orders.next_at(), self.watch.next_at())
+        return first if self._stopping else soonest(first, self.past.next_at(), self.checks.next_at())
 
     # News -------------------------------------------------------------------------------------------------
 
@@ -257,7 +276,7 @@ class Account:
     def _accepted(self, what: events.Accepted, now: int, out: Effects) -> None:
         self.heard_at = now
         self.guard.accepted()
-        self.orders.row(what.row, now, out, name=what.client_id)
+        self.orders.accepted(what.client_id, what.row, now, out)
 
     def _rejected(self, what: events.Rejected, now: int, out: Effects) -> None:
         reason = " ".join((str(what.status), *what.codes))

@@ -79,4 +79,6 @@ class Cancels:
             cancel.ask_at = now
 
     def next_at(self) -> int | None:
-        return min((cancel.ask_at for cancel in self._cancels.values()), default=None)
+        if not self._cancels:
+            return None
+        return min([cancel.ask_at for cancel in self._cancels.values()])

@@ -16,7 +16,7 @@ import msgspec
 from runner.engine import worth
 from runner.engine.account import Account, Missing
 from runner.engine.effects import Effects
-from runner.engine.feeds import Feed, Feeds
+from runner.engine.feeds import Feed, Feeds, LiveFeed, Tape, TapedFeed
 from runner.engine.flatten import Flatten
 from runner.engine.losses import MarketNow
 from runner.engine.orders import SIGN_WITHIN
@@ -36,6 +36,7 @@ from runner.engine.risk import (
 )
 from runner.engine.stop import Leaves, Stop
 from runner.engine.strategy import Decision, State, Strategy
+from runner.engine.times import soonest
 from runner.engine.view import View
 from runner.model import event as events
 from runner.model.command import APPROVED, Decided, Note, Output, StateChanged
@@ -53,7 +54,9 @@ CLOCK_OFFSET_MAX = 4 * SECOND  # the venue's nonce window is 5 s either way
 ONCE_WITHIN = 30 * SECOND
 RETRY_BLOCKED = 50 * MILLISECOND
 
-_MARKET_NEWS = frozenset({events.BookDelta, events.PublicTrade, events.StreamAlive})
+_OFTEN_NOTHING = frozenset(
+    {events.BalanceNews, events.Budget, events.BookDelta, events.PublicTrade, events.StreamAlive, events.Advanced}
+)
 _LEAVES: Mapping[str, Leaves] = {"cancel": "nothing", "cancel_opening": "reducing", "leave": "all"}
 _ON_ITS_WAY = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN})
 _UNRESOLVED = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN, OrderState.CANCELLING})
@@ -64,6 +67,8 @@ class Engine:
 
     The first three events are `Configured`, `Restored` and `MarketsRead`, in this order; then whatever happens.
     `wake_at` of the latest output is when the next `Wake` is wanted.
+
+    `tapes` are recorded markets, by symbol: they are read where they are, and `Advanced` tells that one has moved.
     """
 
     settings: Settings
@@ -71,8 +76,9 @@ class Engine:
     account: Account
     feeds: Feeds
 
-    def __init__(self, strategy_type: type[Strategy]) -> None:
+    def __init__(self, strategy_type: type[Strategy], tapes: Mapping[str, Tape] | None = None) -> None:
         self._strategy_type = strategy_type
+        self._tapes = tapes or {}
         self.markets: dict[str, Market] = {}
         self.phase: Phase = "starting"
         self.ticks = 0
@@ -111,7 +117,6 @@ class Engine:
             events.VenueFault: self._fault,
             events.Budget: self._budget,
             events.Wake: self._wake,
-            events.Advanced: self._wake,
             events.JournalFailed: self._journal_failed,
             events.StopRequested: self._stop_requested,
             events.Reconfigured: self._reconfigured,
@@ -131,14 +136,14 @@ class Engine:
         self._handlers[kind](event.what, now, out)
         if not self.markets:
             return out.output(None)
-        if kind in _MARKET_NEWS and self._nothing_follows(now, out):
+        if kind in _OFTEN_NOTHING and self._nothing_follows(now, out):
             return self._idle
         self._wake_at = self._step(event.number, now, out)
         self._idle = Output(wake_at=self._wake_at)
         return out.output(self._wake_at)
 
     def _nothing_follows(self, now: int, out: Effects) -> bool:
-        """Most market news change no decision: no tick is due by them, and nothing else is due yet."""
+        """Most of these events change no decision: no tick is due by them, and nothing else is due yet."""
         if out.notes or not self._was_ready or self._wake_at is None or now >= self._wake_at:
             return False
         caused = self._caused
@@ -158,6 +163,7 @@ class Engine:
         account.orders.came_late.clear()
         if account.watch.synced:
             self._watch_limits(now, out)
+        self._was_ready = self._ready(now)  # nothing below makes it otherwise: only what the venue says does
         if self.stop is None and self._tick_due(now):
             self._tick(number, now, out)
         if self.stop is None and self._once_by is not None:
@@ -248,8 +254,9 @@ class Engine:
         self._restored = None
 
     def _feed(self, market: Market) -> Feed:
-        account = self.account
-        return Feed(market, account.orders, account.ledger, account.funds, account.ledger.initial(market.base))
+        account, tape = self.account, self._tapes.get(market.symbol)
+        parts = (account.orders, account.ledger, account.funds, account.ledger.initial(market.base))
+        return LiveFeed(market, *parts) if tape is None else TapedFeed(market, tape, *parts)
 
     # What belongs to no part ------------------------------------------------------------------------------
 
@@ -286,7 +293,6 @@ class Engine:
 
     def _traded(self, what: events.PublicTrade, now: int, out: Effects) -> None:
         self.feeds.trade(what)
-        self.account.guard.losses.traded(what.market, what.ticks)
         due = self.account.orders.traded(what.market, what.ticks, now)
         if due is not None and self._wake_at is not None:
             self._wake_at = min(self._wake_at, due)
@@ -295,7 +301,7 @@ class Engine:
     def _budget(self, what: events.Budget, _now: int, _out: Effects) -> None:
         self._free, self._refill_at = what.free, what.refill_at
 
-    def _wake(self, _what: events.Wake | events.Advanced, _now: int, _out: Effects) -> None:
+    def _wake(self, _what: events.Wake, _now: int, _out: Effects) -> None:
         """Whatever is due is done after every event."""
 
     def _journal_failed(self, what: events.JournalFailed, now: int, out: Effects) -> None:
@@ -356,7 +362,13 @@ class Engine:
         yield from self.account.missing()
 
     def _ready(self, now: int) -> bool:
-        return next(self.missing(now), None) is None
+        """Nothing is `missing`, found out without putting it into words."""
+        symbol, limits = self.settings.markets[0], self.settings.limits
+        return (
+            self.feeds.lacks(symbol, now, limits.max_book_age) is None
+            and abs(self._offset) <= CLOCK_OFFSET_MAX
+            and self.account.known
+        )
 
     def _tick_due(self, now: int) -> bool:
         if self._once_by is not None:
@@ -365,7 +377,7 @@ class Engine:
         due = now >= self._tick_at
         if not due and self._caused and self._ticked_at is not None:
             due = now >= self._ticked_at + policy.at_most_every
-        return due and self._ready(now)
+        return due and self._was_ready
 
     def _tick(self, number: int, now: int, out: Effects) -> None:
         if self.phase == "starting":
@@ -526,7 +538,7 @@ class Engine:
         """A quote against a book that may be frozen is a gift to whoever sees the real one; and what may only reduce
         leaves no order in the book that would do more."""
         orders = self.account.orders
-        if self._new_limits and self._ready(now):
+        if self._new_limits and self._was_ready:
             self._make_room(now)
         restraint = self.account.guard.restraint(now)
         if restraint is not None:
@@ -568,7 +580,8 @@ class Engine:
         if guard.look_due(now) or self.account.orders.new_fills:
             feeds = self.feeds.by_symbol.items()
             markets = [
-                MarketNow(f.market, f.book, self.feeds.lacks(symbol, now, age_max) is None) for symbol, f in feeds
+                MarketNow(f.market, f.book, self.feeds.lacks(symbol, now, age_max) is None, f.last_trades)
+                for symbol, f in feeds
             ]
             guard.look(markets, self.account.orders.live(), now, out)
         latch = guard.halt
@@ -579,27 +592,31 @@ class Engine:
     # When next --------------------------------------------------------------------------------------------
 
     def _next_wake(self, now: int, mend_at: int | None) -> int | None:
-        times = [at for at in (self.account.next_at(), mend_at) if at is not None]
-        self._was_ready = self._ready(now)
+        at = soonest(self.account.due_at, mend_at)
         if self.stop is not None:
-            times.append(self.stop.next_at(self.account, now, self._offset))
+            at = soonest(at, self.stop.next_at(self.account, now, self._offset))
         else:
-            watch_at = self.account.guard.next_at()
-            if watch_at is not None and self.account.watch.synced:
-                times.append(watch_at)
-            if self._once_by is not None:
-                times.append(self._once_by)
-            elif self._was_ready:
-                times.append(self._tick_at)
-                if self._caused and self._ticked_at is not None:
-                    times.append(self._ticked_at + self.settings.tick.at_most_every)
-            exposed = {order.market for order in self.account.orders.live()}
-            times += [until + 1 for until in map(self._fresh_until, exposed) if now <= until]
-        at = min(times, default=None)
+            at = soonest(at, self._next_while_running(now))
         if at is None or at > now:
             return at
         # It is due and could not be done, for want of a request.
         return max(now + RETRY_BLOCKED, self._refill_at)
+
+    def _next_while_running(self, now: int) -> int | None:
+        """When the run itself, which is not stopping, has something to do: a tick, a look at losses, an old book."""
+        account = self.account
+        at = account.guard.next_at() if account.watch.synced else None
+        if self._once_by is not None:
+            at = soonest(at, self._once_by)
+        elif self._was_ready:
+            caused_at = None
+            if self._caused and self._ticked_at is not None:
+                caused_at = self._ticked_at + self.settings.tick.at_most_every
+            at = soonest(at, self._tick_at, caused_at)
+        for symbol in {order.market for order in account.orders.live()}:
+            if (until := self._fresh_until(symbol)) >= now:
+                at = soonest(at, until + 1)
+        return at
 
 
 def _words(numbers: Mapping[str, str]) -> str:

@@ -31,7 +31,7 @@ class Guard:
     def __init__(self, limits: Limits, ledger: Ledger, restored: Restored, now: int) -> None:
         kept = decoded(restored.risk)
         self.limits = limits
-        self.pace = Pace(restored.placed, kept.rejects, kept.errors)
+        self.pace = Pace(restored.placed, kept.cancels, kept.rejects, kept.errors)
         self.latches = Latches(limits, restored.latches)
         self.losses = Losses(limits, ledger, kept.equity)
         self.drift: Mapping[str, Decimal] = {}  # balances that nothing explains, by currency (orders.md rule 17)
@@ -57,7 +57,7 @@ class Guard:
         """Value the positions and act on what the limits say."""
         self._look_at = now + LOOK_EVERY
         for name in self.latches.lift_due(now, out):
-            self._begin_anew(name)
+            self._begin_anew(name, now)
         if self.losses.wanted:
             before = {breach.limit for breach in self._breaches}
             self._breaches = self.losses.look(markets, orders, now)
@@ -66,17 +66,19 @@ class Guard:
         if now >= self._kept_at + KEEP_EVERY:
             self.keep(now, out)
 
-    def _begin_anew(self, limit: str) -> None:
-        kept = begun_anew(self._remembered(), limit)
+    def _begin_anew(self, limit: str, now: int) -> None:
+        kept = begun_anew(self._remembered(now), limit)
         self.losses.kept, self.pace.rejects, self.pace.errors = kept.equity, kept.rejects, kept.errors
 
-    def _remembered(self) -> Kept:
-        return Kept(self.losses.kept, self.pace.rejects, self.pace.errors)
+    def _remembered(self, now: int) -> Kept:
+        rate = self.limits.max_cancel_rate
+        cancels = () if rate is None else self.pace.cancels(rate, now)
+        return Kept(self.losses.kept, self.pace.rejects, self.pace.errors, cancels)
 
     def keep(self, now: int, out: Effects) -> None:
         """Hand what has to be remembered to the journal, if it changed."""
         self._kept_at = now
-        kept = self._remembered()
+        kept = self._remembered(now)
         text = encoded(kept)
         if text != self._kept and (self._kept is not None or kept != Kept()):
             self._kept = text

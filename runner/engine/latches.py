@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from runner.engine.effects import Effects
 from runner.engine.losses import DAY, begun_anew, decoded, encoded
+from runner.engine.times import soonest
 from runner.model.command import Change, LatchLifted, LatchSet, RiskKept
 from runner.model.event import Restored
 from runner.model.latch import FOR_A_PERSON, Latch
@@ -43,7 +44,9 @@ class Latches:
     @property
     def worst(self) -> Latch | None:
         """The one whose action counts; None while nothing stands."""
-        return max(self._standing.values(), key=lambda latch: _WORST.index(latch.action), default=None)
+        if not self._standing:
+            return None
+        return max(self._standing.values(), key=lambda latch: _WORST.index(latch.action))
 
     def set(self, name: str, action: OnBreach, why: str, now: int, out: Effects, client_id: str | None = None) -> None:
         if name in self._standing:
@@ -77,5 +80,4 @@ class Latches:
         return None
 
     def next_at(self) -> int | None:
-        times = (self.lifts_at(latch) for latch in self._standing.values())
-        return min((at for at in times if at is not None), default=None)
+        return soonest(*map(self.lifts_at, self._standing.values()))

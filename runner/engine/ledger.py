@@ -60,6 +60,7 @@ class Ledger:
         self._positions = dict(initial_position)
         self._fills: dict[tuple[int, int], Fill] = {}
         self._orders: dict[str, list[tuple[int, int]]] = {}
+        self._owners: dict[int, str] = {}
         self._filled_lots: dict[str, int] = {}
         self.volume: dict[str, Decimal] = {}
         self.fees: dict[str, Decimal] = {}
@@ -87,6 +88,7 @@ class Ledger:
         market = account.market
         self._fills[fill.key] = fill
         self._orders.setdefault(fill.client_id, []).append(fill.key)
+        self._owners[fill.order_id] = fill.client_id
         self._filled_lots[fill.client_id] = self._filled_lots.get(fill.client_id, 0) + fill.lots
         if fill.traded_at < self._since:
             return
@@ -140,6 +142,10 @@ class Ledger:
     def order_fills(self, client_id: str) -> Sequence[Fill]:
         """The fills under this client order id, by trade id."""
         return tuple(self._fills[key] for key in sorted(self._orders.get(client_id, ())))
+
+    def owner(self, order_id: int) -> str | None:
+        """The client order id under which fills of the venue's order are booked."""
+        return self._owners.get(order_id)
 
     def initial(self, currency: str) -> Decimal:
         """What was held before the first fill that counts."""

@@ -11,8 +11,7 @@ A loss counts when it has lasted (`loss_persists`) or is realised. A peak counts
 for `max_mark_age`; after that nobody knows, and only orders that reduce a position pass.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from statistics import median_high, median_low
 from typing import Literal
@@ -71,6 +70,7 @@ class MarketNow(Struct, frozen=True):
     market: Market
     book: MarketData
     fresh: bool  # live, and heard of within max_book_age
+    trades: Sequence[int] = ()  # ticks of the last public trades, `LAST_TRADES` of them
 
 
 class _Mark(Struct):
@@ -87,7 +87,6 @@ class Losses:
         self.unmarked: Unmarked | None = None
         self._ledger = ledger
         self._marks: dict[str, _Mark] = {}
-        self._trades: dict[str, deque[int]] = {}
         self._lost_since: dict[tuple[Limit, str], int] = {}
         self._rising: dict[str, tuple[Decimal, int]] = {}  # lowest profit above the peak -> since when it is above
 
@@ -105,10 +104,6 @@ class Losses:
             self._rising.clear()
         if not self.wanted:
             self.unmarked = None  # nobody looks any more, so nobody would take it back
-
-    def traded(self, symbol: str, ticks: int) -> None:
-        """A public trade."""
-        self._trades.setdefault(symbol, deque(maxlen=LAST_TRADES)).append(ticks)
 
     def look(self, markets: Iterable[MarketNow], orders: Iterable[Order], now: int) -> list[Breach]:
         """Value everything at `now`; the limits that are passed. `unmarked` tells what could not be valued."""
@@ -154,7 +149,7 @@ class Losses:
         mark = self._marks.setdefault(symbol, _Mark())
         if at.fresh:
             depth = Depth(at.market, at.book, orders)
-            price = self._executable(at.market, depth, own)
+            price = self._executable(at, depth, own)
             if price is not None:
                 mark.price, mark.at = price, now
                 spread, most = depth.spread(), self.limits.max_spread
@@ -163,17 +158,16 @@ class Losses:
             self.unmarked = Unmarked(symbol, None if mark.price is None else now - mark.at)
         return mark.price, False, False
 
-    def _executable(self, market: Market, depth: Depth, own: Decimal) -> Decimal | None:
+    def _executable(self, at: MarketNow, depth: Depth, own: Decimal) -> Decimal | None:
         """What the position would bring a unit, on the book and by the last trades, whichever is worse for us."""
-        lots = lots_of(market, abs(own), up=True)
+        lots = lots_of(at.market, abs(own), up=True)
         side = Side.SELL if own > 0 else Side.BUY
         price = depth.average(side, lots)
-        trades = self._trades.get(market.symbol)
-        if price is None or not trades:
+        if price is None or not at.trades:
             return price
         if side is Side.SELL:
-            return min(price, market.price(median_low(trades)))
-        return max(price, market.price(median_high(trades)))
+            return min(price, at.market.price(median_low(at.trades)))
+        return max(price, at.market.price(median_high(at.trades)))
 
     # Days and peaks ---------------------------------------------------------------------------------------
 
@@ -261,6 +255,7 @@ class Kept(Struct, frozen=True):
     equity: dict[str, Equity] = {}
     rejects: int = 0
     errors: int = 0
+    cancels: tuple[int, ...] = ()  # moments (ns) that the limit on their rate still counts
 
 
 def encoded(kept: Kept) -> str:

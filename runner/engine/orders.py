@@ -24,6 +24,7 @@ from runner.engine.reconcile import Target
 from runner.engine.risk import Approved
 from runner.engine.strangers import Strangers
 from runner.engine.tiers import NONCE_WINDOW, UNBORN, Tier, bent, could_be, fits
+from runner.engine.times import soonest
 from runner.model.command import Cancel, FillBooked, OrderChanged, Place
 from runner.model.ids import FLATTEN, GENERATION_MAX, client_id, parse_client_id
 from runner.model.market import Market
@@ -99,6 +100,7 @@ class Orders:
         self.slot_freed = False
         self.unanswered: set[str] = set()  # creates of this process whose answer is still to come
         self.intended = 0  # orders asked for by this engine
+        self._untold: list[str] = []  # restored orders of which the venue has not told yet: they only become fewer
 
     # Reading ----------------------------------------------------------------------------------------------
 
@@ -118,9 +120,19 @@ class Orders:
     def unknown(self) -> Iterator[Order]:
         return (order for order in self._live.values() if order.state is OrderState.UNKNOWN)
 
+    def never_answered(self) -> list[Order]:
+        """Orders whose own create told nothing of what became of it, whatever is known of them by now."""
+        return [order for order in self._orders.values() if not order.answered]
+
     def unheard(self) -> list[str]:
         """Client ids of orders from before the start that the venue has not told of yet."""
-        return [name for name in self._live if any(not copy.state for copy in self._copies.of(name).values())]
+        if self._untold:
+            self._untold = [
+                name
+                for name in self._untold
+                if name in self._live and any(not copy.state for copy in self._copies.of(name).values())
+            ]
+        return self._untold
 
     def missing_there(self, name: str) -> bool:
         """The venue does not know the numbers under which it once told of this order."""
@@ -133,7 +145,7 @@ class Orders:
 
     def known(self, order_id: int) -> bool:
         """The venue's order is known to be one of ours."""
-        return self._copies.name_of(order_id) is not None
+        return self._owner(order_id) is not None
 
     def created(self, since: int, until: int | None) -> frozenset[int]:
         """Venue ids of our orders that are known to have been created in this time, in venue seconds."""
@@ -145,7 +157,7 @@ class Orders:
 
     def could_be(self, row: OrderRow, order: Order) -> bool:
         """Whether a listed row that is not known to be ours may be this order (orders.md rule 11)."""
-        if self._copies.name_of(row.id) is not None:
+        if self._owner(row.id) is not None:
             return False
         return could_be(row, order, self._settle_time, proven=self.tier.proven)
 
@@ -171,6 +183,7 @@ class Orders:
             if order.state in {OrderState.INTENDED, OrderState.SENT}:
                 self._change(order, out, now, state=OrderState.UNKNOWN, reason="restart")
             if not order.state.terminal:
+                self._untold.append(order.client_id)
                 for venue_id in order.venue_ids:
                     self._copies.add(order.client_id, venue_id)
                     self.reads.want(venue_id, now)
@@ -225,9 +238,21 @@ class Orders:
         if order.state is OrderState.INTENDED:
             self._change(order, out, now, state=OrderState.SENT, nonce=nonce)
 
+    def accepted(self, name: str, row: OrderRow, now: int, out: Effects) -> Adoption | None:
+        """The venue answered a create with its order."""
+        self._answered(name, now, out)
+        return self.row(row, now, out, name=name)
+
+    def _answered(self, name: str, now: int, out: Effects) -> None:
+        """What became of a create is known from its own answer; without one, no stop and no later run may rely on there
+        being no copy of it (orders.md rule 26).
+        """
+        self.unanswered.discard(name)
+        self._change(self._orders[name], out, now, answered=True)
+
     def refused(self, name: str, why: str, now: int, out: Effects) -> None:
         """Proven not created: by the venue's word, or because nothing left."""
-        self.unanswered.discard(name)
+        self._answered(name, now, out)
         order = self._orders[name]
         if order.state not in UNBORN:
             return  # a copy of it lives: the refusal speaks only of its own
@@ -276,12 +301,10 @@ class Orders:
     ) -> Adoption | None:
         """An order of the account as the venue tells it now: from an answer, the stream, a list or a GET.
 
-        `name` is the client id when the row answers a create of ours; the stream (`streamed`) tells no client ids.
+        `name` is the client id where it is known otherwise; the stream (`streamed`) tells no client ids.
         """
         self.highest_id = max(self.highest_id, row.id)
-        if name is not None:
-            self.unanswered.discard(name)
-        name = name or self._copies.name_of(row.id) or self._ours(row)
+        name = name or self._owner(row.id) or self._ours(row)
         if name is None and not streamed:
             name = self._buried(row, now, out)
         if name is None:
@@ -448,9 +471,15 @@ class Orders:
 
     def next_at(self) -> int | None:
         """When something of the above is due."""
-        return min((at for at in (self.cancels.next_at(), self.reads.next_at()) if at is not None), default=None)
+        return soonest(self.cancels.next_at(), self.reads.next_at())
 
     # Inside -----------------------------------------------------------------------------------------------
+
+    def _owner(self, order_id: int) -> str | None:
+        """The client id that an order of the venue is known to belong to, if it is ours: an order that ended long ago
+        is forgotten but for its fills. What the venue shows as its name today is no match for that (rule 4).
+        """
+        return self._copies.name_of(order_id) or self._ledger.owner(order_id)
 
     def _ours(self, row: OrderRow) -> str | None:
         """The name that a row of no known owner bears, if it is one of ours and can be believed (orders.md 11)."""
@@ -475,7 +504,8 @@ class Orders:
         """The order whose name may be cut short to the whole name of an earlier one: `...-1Z` to `...-1`.
 
         The earlier one had ended before the later was decided, and may be forgotten; a row that came after that
-        is the later one's, or a copy held back beyond all that we assume.
+        is the later one's, or a copy held back beyond all that we assume. Of one that was called absent the row may be
+        the first; of one that was there, it is a second.
         """
         later = [
             order
@@ -486,7 +516,9 @@ class Orders:
             and row.id > order.id_floor
             and fits(row, order)
         ]
-        return min(later, key=lambda order: (order.state not in UNBORN, -order.generation), default=None)
+        return min(
+            later, key=lambda order: (order.state not in UNBORN, bool(order.venue_ids), -order.generation), default=None
+        )
 
     def _claimants(self, row: OrderRow) -> list[Order]:
         """Orders of which no row is known, and which this one may be. One that was called absent is looked for for
@@ -597,7 +629,7 @@ class Orders:
 
         While an order of ours is looked for, it may be that one, its name cut short.
         """
-        if row.terminal or told not in self._orders or self._copies.name_of(row.id) is not None:
+        if row.terminal or told not in self._orders or self._owner(row.id) is not None:
             return False
         sought = (order for order in self._live.values() if not order.venue_ids)
         return not any(order.market == row.market and order.side is row.side for order in sought)
@@ -611,7 +643,7 @@ class Orders:
             parsed = parse_client_id(row.client_id or "")
             if parsed is None or parsed.tag != self._tag or parsed.epoch == self._epoch:
                 continue
-            if self._copies.name_of(row.id) is None and self._of_another(row):
+            if self._owner(row.id) is None and self._of_another(row):
                 self._owned_epochs.add(parsed.epoch)
 
     def _of_another(self, row: OrderRow) -> bool:

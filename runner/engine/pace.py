@@ -14,9 +14,11 @@ class Pace:
     `rejects` counts orders refused by the venue one after the other, `errors` requests that brought no usable answer.
     """
 
-    def __init__(self, placed: Iterable[int] = (), rejects: int = 0, errors: int = 0) -> None:
+    def __init__(
+        self, placed: Iterable[int] = (), cancelled: Iterable[int] = (), rejects: int = 0, errors: int = 0
+    ) -> None:
         self._placed = deque(sorted(placed), KEPT)
-        self._cancelled: deque[int] = deque(maxlen=KEPT)
+        self._cancelled = deque(cancelled, KEPT)
         self.rejects = rejects
         self.errors = errors
 
@@ -32,6 +34,11 @@ class Pace:
 
     def cancelled(self, rate: Rate, now: int) -> int:
         return _within(self._cancelled, rate.per, now)
+
+    def cancels(self, rate: Rate, now: int) -> tuple[int, ...]:
+        """The moments of those cancels, oldest first."""
+        count = self.cancelled(rate, now)
+        return tuple(self._cancelled)[-count:] if count else ()
 
 
 def _within(moments: deque[int], per: int, now: int) -> int:

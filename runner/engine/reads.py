@@ -34,4 +34,6 @@ class Reads:
         return [id_ for reads in (self._wanted, self._incomplete) for id_, at in reads.items() if at <= now]
 
     def next_at(self) -> int | None:
-        return min((*self._wanted.values(), *self._incomplete.values()), default=None)
+        if not (self._wanted or self._incomplete):
+            return None
+        return min((*self._wanted.values(), *self._incomplete.values()))

@@ -44,6 +44,10 @@ class MarketData(Protocol):
     def state(self) -> BookState: ...
 
     @property
+    def reason(self) -> str:
+        """Why it is not live; empty while it is."""
+
+    @property
     def changed_at(self) -> int:
         """Engine time (ns) of the last message of the feed that was applied."""
 
@@ -265,14 +269,20 @@ class View:
 
         Around it a maker that is alone at the touch would not follow its own quotes.
         """
-        own = [order for order in self.orders.values() if order.side is side]
-        count = len(own) + 1  # an own order can hide one level at most
-        levels = self.book.bids(count) if side is Side.BUY else self.book.asks(count)
-        half_a_lot = self.market.quantity_float(0.5)
-        for price, quantity in levels:
-            ours = sum(order.remaining for order in own if order.price == price)
-            if quantity - ours > half_a_lot:
-                return price
+        data = self._here.book
+        best = data.best_bid() if side is Side.BUY else data.best_ask()
+        if best is None:
+            return None
+        ours: dict[int | None, int] = {}
+        for order in self._here.orders():
+            if order.side is side:
+                ours[order.ticks] = ours.get(order.ticks, 0) + order.remaining_lots
+        if best[0] not in ours:
+            return self.market.price_float(best[0])
+        count = len(ours) + 1  # an own order can hide one level at most
+        for ticks, lots in data.bids(count) if side is Side.BUY else data.asks(count):
+            if lots > ours.get(ticks, 0):
+                return self.market.price_float(ticks)
         return None
 
     @cached_property

@@ -192,8 +192,9 @@ class Watch:
 
     def next_at(self) -> int | None:
         times = [chore.due for chore in self._chores.values() if chore.query is None]
-        times += [search.due for search in self._look_ups.values() if search.query is None]
-        return min(times, default=None)
+        if self._look_ups:
+            times += [search.due for search in self._look_ups.values() if search.query is None]
+        return min(times) if times else None
 
     # Asking -----------------------------------------------------------------------------------------------
 

@@ -111,6 +111,7 @@ class Order(Struct, frozen=True, kw_only=True):
     sign_before: int
     id_floor: int = 0  # the highest venue order id known when it was decided
     nonce: int | None = None  # venue milliseconds it was signed with, once it was
+    answered: bool = False  # its create ended with a row that could be read, or with a proven refusal
     venue_ids: tuple[int, ...] = ()
     executed_lots: int = 0  # what the venue says
     filled_lots: int = 0  # sum of the fills in the ledger

@@ -30,6 +30,8 @@ RATE_PER_MAX = 86_400 * 10**9
 _NUMBER = re.compile(NUMBER)
 _MEASURE = re.compile(rf"({NUMBER})(?:([^0-9.,_' ].*)| +([^ ].*))?", re.DOTALL)
 _OTHER_NUMBER = re.compile(r"([+-])?([0-9_]*)(?:\.([0-9]*))?( ?[%a-z]+| +[A-Za-z0-9]+)?")
+_DELAY = re.compile(r"(.*?)(?: (to|\+) (.*))?", re.DOTALL)
+_DIGIT = re.compile("[0-9]")
 _RATE = re.compile(r"([1-9][0-9]{0,5}) ?/ ?([0-9][^/]*)")
 _NANOSECONDS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
 _UNIT_NAMES = {
@@ -215,8 +217,43 @@ class Rate(str):
         return f"Rate({str(self)!r})"
 
 
-Unit = Ratio | Amount | Duration | Rate
-UNITS: tuple[type[Unit], ...] = (Ratio, Amount, BaseAmount, QuoteAmount, Price, Duration, Rate)
+class Delay(str):
+    """How long something takes that chance has a part in: `50ms` always, `40ms to 80ms` evenly between the two,
+    `40ms + 20ms` at least the first and the second more on average, seldom several times as much.
+    """
+
+    __slots__ = ("least", "more", "shape")
+    least: Duration
+    more: Duration
+    shape: Literal["uniform", "exponential"]
+
+    noun: ClassVar[str] = "a delay"
+    pattern: ClassVar[str] = rf"{Duration.pattern[:-1]}(?: (to|\+) {Duration.pattern[1:-1]})?$"
+    examples: ClassVar[tuple[str, ...]] = ("50ms", "40ms to 80ms", "40ms + 20ms")
+
+    def __new__(cls, text: str | int) -> Self:
+        if isinstance(text, bool) or not isinstance(text, str | int):
+            raise BadQuantity(f"{_shown(text)} is not {cls.noun}", _as_in(cls))
+        first, word, second = _DELAY.fullmatch(str(text)).groups(default="")  # type: ignore[union-attr]  # fits any
+        if not _DIGIT.match(first):
+            raise BadQuantity(f"{_shown(text)} is not {cls.noun}", _as_in(cls))
+        least, other = Duration(first), Duration(second) if word else Duration(0)
+        if word and not re.fullmatch(cls.pattern, str(text)):
+            raise BadQuantity(f"{_shown(text)} is misspelt", f"write {least} {word} {other}")
+        if word == "to" and other < least:
+            raise BadQuantity(f"{_shown(text)} ends before it begins", f"write {other} to {least}")
+        self = super().__new__(cls, f"{least} {word} {other}" if word else str(least))
+        self.least = least
+        self.more = Duration.of(other - least) if word == "to" else other
+        self.shape = "exponential" if word == "+" else "uniform"
+        return self
+
+    def __repr__(self) -> str:
+        return f"Delay({str(self)!r})"
+
+
+Unit = Ratio | Amount | Duration | Rate | Delay
+UNITS: tuple[type[Unit], ...] = (Ratio, Amount, BaseAmount, QuoteAmount, Price, Duration, Rate, Delay)
 
 
 def decode(kind: type, value: Any) -> Any:

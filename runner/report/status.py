@@ -67,12 +67,13 @@ class Status(Struct, frozen=True, kw_only=True):
 
     `fills`, `volume` (gross, base and quote alike) and `fees` are those of this run; `position` and the profits those
     of the journal's life. `unrealised` has no entry for a quote currency in which a holding has no mark. `notes` are
-    the last ones with their times, newest last.
+    the last ones with their times, newest last. `model` says what a paper account assumes; empty where fills are real.
     """
 
     run: str
     name: str
     venue: str
+    model: str = ""
     phase: Phase
     started_at: int
     time: int

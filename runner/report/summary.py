@@ -1,7 +1,8 @@
 """How a run ended: one object for programs, the same in a few lines for people."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from textwrap import wrap
 from typing import Any
 
 from msgspec import structs
@@ -13,7 +14,8 @@ from runner.report.status import Status
 Summary = dict[str, Any]
 """What `runner run --json` prints.
 
-`run` and `stopped_by` are text; `ticks`, `fills` and `open_orders_left` (orders that exist or may exist) whole numbers;
+`run` and `stopped_by` are text, and so is `model`, which only a paper account has: what it assumes. `ticks`, `fills`
+and `open_orders_left` (orders that exist or may exist) are whole numbers;
 `orders` maps what became of them to how many; `volume`, `fees`, `position` and both profits map a currency to decimal
 text, exact.
 """
@@ -25,6 +27,7 @@ def summary(status: Status, stopped_by: str) -> Summary:
     """The last status of a run as an object that turns into JSON. `stopped_by`: see `StopRequested`."""
     return {
         "run": status.run,
+        **({"model": status.model} if status.model else {}),
         "stopped_by": stopped_by,
         "ticks": status.ticks,
         "orders": structs.asdict(status.counts),
@@ -40,6 +43,7 @@ def summary(status: Status, stopped_by: str) -> Summary:
 def text(summary: Summary) -> str:
     """The summary for people: lines of at most 80 characters unless amounts are very long, without the last newline."""
     rows = [
+        *_model(summary),
         ("run", f"{summary['run']}, stopped by {summary['stopped_by']} after {many(summary['ticks'], 'tick')}"),
         ("orders", _orders(summary["orders"])),
         ("fills", str(summary["fills"])),
@@ -50,6 +54,11 @@ def text(summary: Summary) -> str:
         ("left open", many(summary["open_orders_left"], "order") if summary["open_orders_left"] else "nothing"),
     ]
     return "\n".join(f"{label:<10} {value}" for label, value in rows)
+
+
+def _model(summary: Summary) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(wrap(summary.get("model", ""), 69)):
+        yield ("" if number else "model"), line
 
 
 def _orders(counts: Mapping[str, int]) -> str:

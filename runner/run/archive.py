@@ -7,7 +7,7 @@ from pathlib import Path
 from runner.config.spec import Altmarkets, Deployment, RunSpec
 from runner.edge.journal import Journal
 from runner.edge.journal_file import JournalUnusable
-from runner.edge.places import JOURNAL_FILE, state_folder, state_root
+from runner.edge.places import JOURNAL_FILE, Passing, passing_runs, state_folder, state_root
 from runner.edge.secrets import CredentialsProblem
 from runner.model.exits import Exit
 from runner.run.ends import CannotRun
@@ -17,18 +17,21 @@ Environment = Mapping[str, str]
 
 
 def folder_of(spec: RunSpec, environment: Environment, ask: Callable[[str], str] | None = None) -> Path:
-    """The folder of a file's journal; of the embedded sandbox that of the newest run of this name.
+    """The folder of a file's journal; of an account that ends with its run (a paper account, the
+    embedded sandbox) that of the newest run of this name.
 
     The account is known by its key. Without the key (another shell, another user's cron) the only journal of that name
     will do. Raises CannotRun: 10 where nothing of that name has ever run, 2 where several accounts have it.
     """
     venue = spec.connector.venue
-    if isinstance(venue, Altmarkets):
+    if spec.connector.paper is not None:
+        found = _newest(spec, environment, "paper")
+    elif isinstance(venue, Altmarkets):
         raise CannotRun(Exit.UNREACHABLE, f"{spec.file}: no run was ever possible there; name a venue")
-    if isinstance(venue, Deployment):
+    elif isinstance(venue, Deployment):
         found = _of_account(spec, venue, environment, ask)
     else:
-        found = _of_sandbox(spec, environment)
+        found = _newest(spec, environment, "sandbox")
     if found is None:
         raise CannotRun(Exit.NOT_RUNNING, f"{spec.file}: no run of {spec.settings.name} has left a journal here")
     return found
@@ -67,9 +70,9 @@ def _of_account(
     return folders[0] if folders else None
 
 
-def _of_sandbox(spec: RunSpec, environment: Environment) -> Path | None:
-    """Every run on the embedded sandbox has a folder of its own, and its name sorts by time."""
-    for folder in sorted((state_root(environment) / "sandbox").glob("*"), reverse=True):
+def _newest(spec: RunSpec, environment: Environment, kind: Passing) -> Path | None:
+    """Every run whose account ends with it has a folder of its own, and its name sorts by time."""
+    for folder in sorted(passing_runs(environment, kind).glob("*"), reverse=True):
         try:
             with Journal.read_only(folder / JOURNAL_FILE) as journal:
                 if journal.name == spec.settings.name:

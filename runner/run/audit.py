@@ -1,7 +1,7 @@
 """Reads every event and output once; log lines, terminal and summary are its readers."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from runner.engine.core import Engine
@@ -28,11 +28,13 @@ Reader = Callable[[int, Note], None]
 class Audit:
     """What a run did so far, and what it looks like now. Counts are of this run, not of the journal's life."""
 
-    def __init__(self, engine: Engine, *, run: str, name: str, venue: str, now: int) -> None:
+    def __init__(self, engine: Engine, *, run: str, name: str, venue: str, now: int, model: str = "") -> None:
+        """`model`: what a paper account assumes, in words."""
         self._engine = engine
         self.run = run
         self._name = name
         self._venue = venue
+        self._model = model
         self._started_at = self._time = now
         self._ended: dict[str, OrderState] = {}
         self._placed = 0
@@ -65,6 +67,11 @@ class Audit:
             self._refused += note.what == "order.refused"
             self.remark(event.time, note)
 
+    @property
+    def fills(self) -> Sequence[Fill]:
+        """Those of this run, in the order in which they were learnt."""
+        return tuple(self._fills.values())
+
     def _order(self, order: Order) -> None:
         if order.state in _COUNTED:
             self._ended[order.client_id] = order.state
@@ -91,6 +98,7 @@ class Audit:
             run=self.run,
             name=self._name,
             venue=self._venue,
+            model=self._model,
             phase=engine.phase,
             started_at=self._started_at,
             time=now,
@@ -110,7 +118,13 @@ class Audit:
 
     def _bare(self, now: int) -> Status:
         return Status(
-            run=self.run, name=self._name, venue=self._venue, phase="starting", started_at=self._started_at, time=now
+            run=self.run,
+            name=self._name,
+            venue=self._venue,
+            model=self._model,
+            phase="starting",
+            started_at=self._started_at,
+            time=now,
         )
 
     def _counts(self, live: list[Order]) -> OrderCounts:

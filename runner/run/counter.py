@@ -36,6 +36,7 @@ HOSTS_GONE = (
     "the public hosts of Altmarkets are gone; name another OpenDAX deployment with --rest-url, or in a strategy file "
     "with rest_url and stream_url"
 )
+PAPER_ENDS = "a paper account lives in its run alone, and the venue knows nothing of it: see runner status and explain"
 
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ class Target(Struct, frozen=True, kw_only=True):
     name: str | None = None
     markets: tuple[str, ...] = ()
     seed: str = "1"
+    paper: bool = False  # an account that no venue knows
 
 
 def target_of(spec: RunSpec, name: str | None = None) -> Target:
@@ -70,6 +72,7 @@ def target_of(spec: RunSpec, name: str | None = None) -> Target:
         name=spec.settings.name,
         markets=spec.settings.markets,
         seed=str(connector.seed if connector.seed is not None else 1),
+        paper=connector.paper is not None,
     )
 
 
@@ -159,11 +162,13 @@ async def opened(
     target: Target, environment: Mapping[str, str], *, private: bool, ask: Callable[[str], str] | None = None
 ) -> AsyncIterator[Counter]:
     """`private`: with a key, or CannotRun."""
+    if private and target.paper:
+        raise CannotRun(Exit.USAGE, PAPER_ENDS)
     clock = Clock()
     async with AsyncExitStack() as stack:
         if target.rest_url is None:
             venue, credentials = await stack.enter_async_context(embedded(target.seed, clock))
-            key: Key | None = _play_key(target.seed, credentials)
+            key: Key | None = None if target.paper else _play_key(target.seed, credentials)
             bucket = Bucket(target.limit.requests, target.limit.per_ns)
             rest_url, label = venue.rest_url, f"sandbox (seed {target.seed})"
             target = _with_urls(target, venue.rest_url, venue.stream_url)

@@ -99,6 +99,12 @@ async def examine(
         return check
 
     with private_files():
+        if spec.connector.paper is not None:  # it needs no key
+            async with opened(target, environment, private=False) as counter:
+                await _venue_checks(spec, counter, note)
+            note(ok("account", str(spec.connector.paper)))
+            note(_folder(state_root(environment)))
+            return checks
         try:
             async with opened(target, environment, private=True, ask=ask) as counter:
                 await _venue_checks(spec, counter, note)

@@ -12,14 +12,11 @@ import anyio
 from msgspec import Struct, structs
 
 from runner.config.spec import RunSpec
-from runner.edge.budget import Bucket
 from runner.edge.clock import Clock
-from runner.edge.inbox import Item
 from runner.edge.journal import Journal
 from runner.edge.journal_file import JournalUnusable, NoJournal
 from runner.edge.places import JOURNAL_FILE, private_files
 from runner.edge.rest import Rest
-from runner.edge.stream import Outbox
 from runner.engine.core import Engine
 from runner.engine.strategy import Decision, State, Strategy
 from runner.engine.view import View
@@ -27,18 +24,18 @@ from runner.model.command import Change, Note
 from runner.model.event import ClockRead, Configured, MarketsRead, Restored, What
 from runner.model.exits import Exit
 from runner.model.ids import account_tag
-from runner.model.settings import SECOND, Settings
+from runner.model.settings import SECOND
 from runner.run.audit import Audit
 from runner.run.ends import CannotRun, only_cause
-from runner.run.gateway import LiveGateway, Withheld
-from runner.run.inward import Inward
+from runner.run.gateway import Withheld
+from runner.run.line import Line, opened_line
 from runner.run.live import Consumer
 from runner.run.machine import Machine
+from runner.run.paper import BEGINS, as_recorded, paper_account
 from runner.run.site import Ask, Site, new_run_id, request_budget, rules_of, site_of
-from runner.run.start import INBOX_ITEMS, in_vain, start_streams
+from runner.run.start import in_vain
 from runner.run.terminal import View as Ways
 from runner.run.terminal import listen
-from runner.run.venue import Knowledge, keep_clock
 
 ATTEMPTS = 3  # beside a run that is just placing orders, the journal may be older than what the exchange shows
 
@@ -96,7 +93,12 @@ async def _glance(spec: RunSpec, wish: Wish, environment: Mapping[str, str], tak
         strategy_type = spec.strategy_type
         if wish.idle:
             strategy_type, settings = Idle, structs.replace(settings, params={})
-        parts = _Parts(strategy_type, site, rest, known, settings, bucket, clock, machine)
+        models, paper = spec.connector.paper, None
+        if models is not None:
+            models = as_recorded(models, environment)
+            paper, _ = await paper_account(models, settings.markets, known, rest, bucket, clock)
+        line = Line(site, rest, paper, known, settings, bucket, clock, machine)
+        parts = _Parts(strategy_type, line)
         for attempt in range(1, ATTEMPTS + 1):
             remembered = _remembered(parts)
             try:
@@ -110,25 +112,20 @@ async def _glance(spec: RunSpec, wish: Wish, environment: Mapping[str, str], tak
 
 class _Parts(Struct, frozen=True):
     strategy_type: type[Strategy]
-    site: Site
-    rest: Rest
-    known: Knowledge
-    settings: Settings
-    bucket: Bucket
-    clock: Clock
-    machine: Machine
+    line: Line
 
 
 def _remembered(parts: _Parts) -> Restored:
     """What the journal holds, if there is one; it is left as it is."""
-    markets = [market for market in parts.known.markets if market.symbol in parts.settings.markets]
+    line, settings = parts.line, parts.line.settings
+    markets = [market for market in line.known.markets if market.symbol in settings.markets]
     try:
-        with Journal.read_only(parts.site.folder / JOURNAL_FILE) as journal:
-            journal.check_owner(parts.settings.name, parts.settings.tag)
+        with Journal.read_only(line.site.folder / JOURNAL_FILE) as journal:
+            journal.check_owner(settings.name, settings.tag)
             journal.check_grids(markets)
             return journal.restore()
     except NoJournal:
-        return Restored(epoch=parts.clock.now() // (60 * SECOND))
+        return Restored(epoch=line.clock.now() // (60 * SECOND))
     except JournalUnusable as error:
         raise CannotRun(Exit.UNPROVEN, str(error)) from error
 
@@ -174,34 +171,28 @@ class _Watcher(Generic[T]):
 
 async def _first_tick(parts: _Parts, remembered: Restored, wish: Wish, take: Take[T]) -> T:
     """Everything that a run has waiting, up to the first tick."""
-    clock, settings = parts.clock, parts.settings
+    line, clock, settings = parts.line, parts.line.clock, parts.line.settings
     engine = Engine(parts.strategy_type)
-    watcher = _Watcher(engine, parts.site, take, stopped_too=wish.stopped_too)
-    audit = Audit(engine, run="look", name=settings.name, venue=parts.site.label, now=clock.now())
+    watcher = _Watcher(engine, line.site, take, stopped_too=wish.stopped_too)
+    audit = Audit(engine, run="look", name=settings.name, venue=line.site.label, now=clock.now())
     audit.tell(watcher)
     listen(wish.view, audit)
     begin: list[What] = [
         Configured(settings),
         remembered,
-        MarketsRead(parts.known.markets),
-        ClockRead(parts.known.offset, parts.known.uncertainty),
+        MarketsRead(line.known.markets),
+        ClockRead(line.known.offset, line.known.uncertainty),
+        *([] if line.paper is None else [BEGINS]),
     ]
-    sender, receiver = anyio.create_memory_object_stream[Item](INBOX_ITEMS)
-    doubt, doubts = anyio.create_memory_object_stream[None](1)
-    outboxes = {"public": Outbox(), "private": Outbox()}
-    markets = {market.symbol: market for market in parts.known.markets}
-    inward = Inward(markets, settings.markets)
-    async with sender, receiver, doubt, doubts, anyio.create_task_group() as tasks:
-        asks = LiveGateway(parts.rest, parts.bucket, markets, clock, sender, tasks, doubt)
-        consumer = Consumer(engine, inward, Withheld(asks), _Forgetful(), parts.bucket, outboxes, clock, audit)
+    async with opened_line(line) as (opened, inbox):
+        gateway = Withheld(opened.gateway)
+        consumer = Consumer(engine, opened.inward, gateway, _Forgetful(), line.bucket, opened.outboxes, clock, audit)
         for what in begin:
             consumer.deliver(what)
-        start_streams(tasks, parts.site, inward, outboxes, sender, clock, parts.machine)
-        tasks.start_soon(keep_clock, parts.rest, clock, parts.bucket, doubts, sender)
-        tasks.start_soon(consumer.run, receiver)
+        opened.start()
+        opened.tasks.start_soon(consumer.run, inbox)
         with anyio.move_on_after(wish.within_s):
             await watcher.came.wait()
-        tasks.cancel_scope.cancel()
     if watcher.taken is not None:
         return watcher.taken
     raise watcher.problem or CannotRun(*in_vain(engine, clock.now(), wish.within_s))

@@ -15,6 +15,7 @@ from runner.edge.budget import Bucket
 from runner.edge.clock import Clock
 from runner.edge.inbox import Item
 from runner.edge.journal import JournalError
+from runner.edge.recorder import Recorder
 from runner.edge.stream import Outbox
 from runner.engine.core import Engine
 from runner.model.command import (
@@ -61,6 +62,7 @@ class Consumer:
         outboxes: dict[str, Outbox],
         clock: Clock,
         audit: Audit,
+        recorder: Recorder | None = None,
     ) -> None:
         self._engine = engine
         self._inward = inward
@@ -70,6 +72,7 @@ class Consumer:
         self._outboxes = outboxes
         self._clock = clock
         self._audit = audit
+        self._recorder = recorder or Recorder()
         self._number = 0
         self._wake_at: int | None = None
         self._flush_at: int | None = None
@@ -91,16 +94,22 @@ class Consumer:
         return self.finish
 
     def deliver(self, what: What) -> None:
-        """One event: handled, made durable, sent."""
+        """One event: handled, written down, sent."""
         self._number += 1
         event = Event(self._number, self._clock.now(), what)
-        output = self._engine.handle(event)
+        try:
+            output = self._engine.handle(event)
+        except BaseException:
+            self._recorder.take(event, None)  # what breaks the engine is what a record is wanted for
+            raise
+        self._recorder.take(event, output)
         self._wake_at = output.wake_at
         if self._engine.stop is not None:
             self._gateway.close_gate()
         failure = self._keep(event, output) if output.changes or output.notes else None
         self._audit.take(event, output)
         if output.commands:
+            self._recorder.flush()
             self._submit(output.commands, failure)
         if failure is not None:
             self.deliver(JournalFailed(failure))

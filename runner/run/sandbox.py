@@ -15,10 +15,8 @@ from runner.config.faults import Entry, read_faults
 from runner.config.problems import Problem, in_order
 from runner.edge.clock import Clock
 from runner.edge.sandbox import Venue, sandbox
-from runner.edge.tape_file import read_tape
 from runner.model.credentials import Credentials
 from runner.simulation import sandbox as simulation
-from runner.simulation.collector import NotATape
 from runner.simulation.exchange import Behaviour
 from runner.simulation.faults import FAULTS, FaultProblem, Switch, switch, switch_text
 from runner.simulation.moments import CannotHappen
@@ -30,7 +28,6 @@ __all__ = [
     "KINDS",
     "AtEnd",
     "CannotHappen",
-    "NotATape",
     "Opened",
     "Plan",
     "Planned",
@@ -42,7 +39,6 @@ __all__ = [
     "fault_table",
     "faults_of",
     "open_sandbox",
-    "read_tapes",
     "serve",
     "serve_tapes",
 ]
@@ -140,17 +136,6 @@ async def serve(seed: str, host: str, port: int, ready: Callable[[Opened], None]
             ready(_at(venue, opened))
             async for _ in signals:
                 return
-
-
-def read_tapes(tapes: Tapes) -> list[Recording]:
-    """Import what `serve_tapes` needs. Raises NotATape that names the file, and OSError."""
-    recordings = []
-    for file in tapes.files:
-        try:
-            recordings.append(read_tape(file.path, symbol=file.symbol))
-        except NotATape as problem:
-            raise NotATape(f"{file.path}: {problem}") from None
-    return recordings
 
 
 async def serve_tapes(

@@ -85,10 +85,11 @@ def view(status: Status, width: int, height: int) -> RenderableType:
     """One status as `height` lines of at most `width` columns; without room, fewer orders and notes."""
     totals = _totals(status, width)
     # Besides orders and notes: title, rule, two table heads, two blank lines.
-    room = height - 6 - len(status.markets) - len(totals)
+    room = height - 6 - len(_model(status)) - len(status.markets) - len(totals)
     note_lines = min(len(status.notes), max(2, room - len(status.orders)))
     return Group(
         _title(status, width),
+        *_model(status),
         Rule(Text("Ctrl-C stops the run", style="dim"), align="right", style="dim"),
         _markets(status.markets, width),
         Text(),
@@ -109,6 +110,11 @@ def _title(status: Status, width: int) -> Table:
     place = f"{status.venue}  run {status.run}" if width >= NARROW else status.venue
     line.add_row(name, Text(place, style="dim"))
     return line
+
+
+def _model(status: Status) -> list[Text]:
+    """What a paper account assumes: no result of it is shown without."""
+    return [Text(status.model, style="yellow", no_wrap=True, overflow="ellipsis")] if status.model else []
 
 
 def _markets(markets: Sequence[MarketStatus], width: int) -> Table:

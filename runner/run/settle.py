@@ -35,8 +35,9 @@ async def settle(
     spec: RunSpec, environment: Mapping[str, str], view: View, ask: Callable[[str], str] | None = None
 ) -> Settled:
     """Finish what a run left with exit code 7. Raises CannotRun as a run does, and 2 for the embedded sandbox."""
-    if not isinstance(spec.connector.venue, Deployment):
-        raise CannotRun(Exit.USAGE, f"{spec.file}: the embedded sandbox ends with its run, and its orders with it")
+    if spec.connector.paper is not None or not isinstance(spec.connector.venue, Deployment):
+        what = "the embedded sandbox" if spec.connector.paper is None else "a paper account"
+        raise CannotRun(Exit.USAGE, f"{spec.file}: {what} ends with its run, and its orders with it")
     folder = folder_of(spec, environment, ask)
     before = _orders(folder)
     ended = await run(spec, Options(live=True, settle=True, view=view, ask=ask), environment)

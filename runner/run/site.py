@@ -16,7 +16,7 @@ from runner.config.problems import nearest
 from runner.config.spec import Altmarkets, Deployment, RunSpec
 from runner.edge.budget import Bucket
 from runner.edge.clock import Clock
-from runner.edge.places import sandbox_path, state_folder
+from runner.edge.places import passing_path, state_folder
 from runner.edge.rest import Rest
 from runner.edge.secrets import CredentialsProblem
 from runner.engine.core import CLOCK_OFFSET_MAX
@@ -37,15 +37,19 @@ Ask = Callable[[str], str]
 
 
 class Site(Struct, frozen=True):
-    """`folder` is where the journal is or would be; it need not exist."""
+    """`folder` is where the journal is or would be; it need not exist.
+
+    `passing`: the account is of this run alone and ends with it, as on the embedded sandbox, and nothing of it is real.
+    Without `credentials` it is a paper account, and the venue only shows what happens there.
+    """
 
     label: str
     rest_url: str
     stream_url: str
-    credentials: Credentials
+    credentials: Credentials | None
     fingerprint: str
     folder: Path
-    embedded: bool
+    passing: bool
 
 
 @asynccontextmanager
@@ -53,9 +57,14 @@ async def site_of(
     spec: RunSpec, environment: Mapping[str, str], clock: Clock, run_id: str, ask: Ask | None, dice: random.Random
 ) -> AsyncIterator[Site]:
     """The venue of the file: the embedded sandbox, which lasts as long as this does, or addresses."""
-    venue = spec.connector.venue
+    connector, venue = spec.connector, spec.connector.venue
+    folder = passing_path(environment, "sandbox" if connector.paper is None else "paper", run_id)
     if isinstance(venue, Deployment):
-        yield _deployment(spec, venue, environment, ask)
+        rest_url, stream_url = venue.rest_url.rstrip("/"), venue.stream_url.rstrip("/")
+        if connector.paper is None:
+            yield _deployment(spec, venue, environment, ask)
+        else:
+            yield _paper(venue.rest_url, rest_url, stream_url, folder)
         return
     if isinstance(venue, Altmarkets):  # and nobody should send a key to whoever holds that name today
         raise CannotRun(
@@ -63,17 +72,19 @@ async def site_of(
             f"{spec.file}: the public hosts of Altmarkets are gone; use `venue: sandbox`, or give the rest_url and "
             "stream_url of another OpenDAX deployment",
         )
-    seed = spec.connector.seed if spec.connector.seed is not None else dice.randrange(SEEDS)
+    seed = connector.seed if connector.seed is not None else dice.randrange(SEEDS)
+    label = f"sandbox (seed {seed})"
     async with embedded(str(seed), clock) as (venue_up, key):
-        yield Site(
-            f"sandbox (seed {seed})",
-            venue_up.rest_url,
-            venue_up.stream_url,
-            key,
-            account_fingerprint(f"sandbox:{run_id}", key.access_key),
-            sandbox_path(environment, run_id),
-            embedded=True,
-        )
+        if connector.paper is not None:
+            yield _paper(label, venue_up.rest_url, venue_up.stream_url, folder)
+            return
+        fingerprint = account_fingerprint(f"sandbox:{run_id}", key.access_key)
+        yield Site(label, venue_up.rest_url, venue_up.stream_url, key, fingerprint, folder, passing=True)
+
+
+def _paper(label: str, rest_url: str, stream_url: str, folder: Path) -> Site:
+    fingerprint = account_fingerprint(f"paper:{folder.name}", rest_url)
+    return Site(f"paper account at {label}", rest_url, stream_url, None, fingerprint, folder, passing=True)
 
 
 def _deployment(spec: RunSpec, venue: Deployment, environment: Mapping[str, str], ask: Ask | None) -> Site:
@@ -91,13 +102,13 @@ def _deployment(spec: RunSpec, venue: Deployment, environment: Mapping[str, str]
         key.credentials,
         key.account,
         state_folder(environment, key.account, spec.settings.name),
-        embedded=False,
+        passing=False,
     )
 
 
 def request_budget(spec: RunSpec, site: Site, environment: Mapping[str, str], machine: Machine) -> Bucket:
     limit = spec.connector.rate_limit
-    if site.embedded:  # nobody else has its key
+    if site.passing or site.credentials is None:  # nobody else has its key
         return Bucket(limit.requests, limit.per_ns)
     return budget(limit, site.credentials, site.rest_url, environment, machine.monotonic)
 

@@ -10,28 +10,25 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from decimal import Decimal
+from functools import partial
 
 import anyio
-from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 from msgspec import Struct, structs
 
 from runner import __version__
-from runner.altmarkets.signing import signed_headers
-from runner.altmarkets.stream import PRIVATE_PATH, PUBLIC_PATH
 from runner.config.dangers import warnings
 from runner.config.problems import Problem, problem
 from runner.config.sense import place
 from runner.config.spec import RunSpec
-from runner.edge.budget import Bucket
 from runner.edge.clock import Clock
 from runner.edge.inbox import Item, Observed
 from runner.edge.journal import Journal, JournalError
 from runner.edge.journal_file import JournalUnusable
 from runner.edge.lock import AnotherInstance, Lock
-from runner.edge.places import JOURNAL_FILE, LOCK_FILE, private_files, private_folder, sandbox_folder
+from runner.edge.places import JOURNAL_FILE, LOCK_FILE, passing_folder, private_files, private_folder
+from runner.edge.recorder import MEGABYTE, Recorder
 from runner.edge.rest import Rest
-from runner.edge.stream import Outbox, run_stream
 from runner.engine.account import Missing
 from runner.engine.core import Engine
 from runner.model.command import Note
@@ -42,16 +39,17 @@ from runner.model.settings import Settings
 from runner.report.summary import Summary, summary, text
 from runner.run.audit import Audit
 from runner.run.ends import CannotRun, only_cause
-from runner.run.gateway import LiveGateway
-from runner.run.inward import Inward
+from runner.run.line import Line, opened_line
 from runner.run.live import Consumer
 from runner.run.machine import Machine
+from runner.run.paper import BEGINS, as_recorded, paper_account
+from runner.run.recording import header_of, prune, record_folder
 from runner.run.reload import Reloading, Reread
 from runner.run.site import Site, new_run_id, request_budget, rules_of, site_of
+from runner.run.snapshot import snapshot
 from runner.run.terminal import View, has_terminal, listen, show
-from runner.run.venue import Knowledge, keep_clock, nonce_window_enforced, nothing_real
+from runner.run.venue import Knowledge, nonce_window_enforced, nothing_real
 
-INBOX_ITEMS = 1024
 BEGIN_WITHIN_S = 60.0
 
 
@@ -104,16 +102,20 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], 
         bucket = request_budget(spec, site, environment, machine)
         stack.callback(bucket.close)
         known = await rules_of(spec, site, rest, clock, bucket)
-        if not (site.embedded or options.live or nothing_real(site.rest_url, known.version)):
+        if not (site.passing or options.live or nothing_real(site.rest_url, known.version)):
             raise CannotRun(
                 Exit.USAGE, f"{site.rest_url} is not a sandbox: real money is asked for by name, with --live"
             )
         dangers = _dangers(spec, known, options)
         settings = _settings(spec, options, site)
         journal = stack.enter_context(_journal(site, settings, clock))
-        probed = await nonce_window_enforced(site.rest_url, site.credentials, clock, bucket, machine.connect)
+        key, paper, assumed = site.credentials, None, spec.connector.paper
+        models = None if assumed is None else as_recorded(assumed, environment)
+        # A paper account signs nothing, and keeps orders.md 9a by what it is.
+        probed = key is None or await nonce_window_enforced(site.rest_url, key, clock, bucket, machine.connect)
         engine = Engine(spec.strategy_type)
-        audit = Audit(engine, run=run_id, name=settings.name, venue=site.label, now=clock.now())
+        model = "" if models is None else str(models)
+        audit = Audit(engine, run=run_id, name=settings.name, venue=site.label, now=clock.now(), model=model)
         listen(options.view, audit)
         for warning in dangers:
             audit.remark(clock.now(), Note("config.warning", level="warning", facts=dict(warning.facts())))
@@ -124,55 +126,58 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], 
             ClockRead(known.offset, known.uncertainty),
             NonceWindowProbed(probed),
         ]
+        if models is not None:
+            paper, opened = await paper_account(models, settings.markets, known, rest, bucket, clock)
+            audit.remark(clock.now(), opened)
+            begin.append(BEGINS)
         if options.settle:
             begin.append(StopRequested("settle"))
         reloading = None
         if options.reread is not None:
             reloading = Reloading(spec, options.reread, lambda found: _settings(found, options, site))
-        parts = _Parts(site, rest, known, settings, journal, bucket, engine, audit, clock, machine, reloading)
+        recorder = stack.enter_context(_recorder(spec, site, environment, run_id, engine, audit, clock))
+        line = Line(site, rest, paper, known, settings, bucket, clock, machine)
+        parts = _Parts(line, journal, engine, audit, recorder, reloading)
         ended = await _trade(parts, begin, spec.run_for, options.view)
         return structs.replace(ended, reason=_placed(ended.reason, spec)) if ended.exit_code == Exit.CONFIG else ended
 
 
 class _Parts(Struct, frozen=True):
-    site: Site
-    rest: Rest
-    known: Knowledge
-    settings: Settings
+    line: Line
     journal: Journal
-    bucket: Bucket
     engine: Engine
     audit: Audit
-    clock: Clock
-    machine: Machine
+    recorder: Recorder
     reloading: Reloading | None
 
 
 async def _trade(parts: _Parts, begin: list[What], run_for: int | None, view: View) -> Ended:
     """Everything that waits, in one task group; it ends with the consumer."""
-    clock, engine = parts.clock, parts.engine
-    sender, receiver = anyio.create_memory_object_stream[Item](INBOX_ITEMS)
-    doubt, doubts = anyio.create_memory_object_stream[None](1)
-    outboxes = {"public": Outbox(), "private": Outbox()}
-    markets = {market.symbol: market for market in parts.known.markets}
-    inward = Inward(markets, parts.settings.markets)
-    # The streams outlast the tasks: who still sends while being cancelled must not find a closed door.
-    async with sender, receiver, doubt, doubts, anyio.create_task_group() as tasks:
-        gateway = LiveGateway(parts.rest, parts.bucket, markets, clock, sender, tasks, doubt)
-        consumer = Consumer(engine, inward, gateway, parts.journal, parts.bucket, outboxes, clock, parts.audit)
+    line, engine = parts.line, parts.engine
+    clock = line.clock
+    async with opened_line(line) as (opened, inbox):
+        consumer = Consumer(
+            engine,
+            opened.inward,
+            opened.gateway,
+            parts.journal,
+            line.bucket,
+            opened.outboxes,
+            clock,
+            parts.audit,
+            parts.recorder,
+        )
         for what in begin:
             consumer.deliver(what)
-        start_streams(tasks, parts.site, inward, outboxes, sender, clock, parts.machine)
-        tasks.start_soon(keep_clock, parts.rest, clock, parts.bucket, doubts, sender)
-        if parts.machine.signals:
-            tasks.start_soon(_signals, sender, clock, parts.reloading)
-        tasks.start_soon(_begin_in_time, engine, sender, clock)
+        opened.start()
+        if line.machine.signals:
+            opened.tasks.start_soon(_signals, opened.inbox, clock, parts.reloading)
+        opened.tasks.start_soon(_begin_in_time, engine, opened.inbox, clock)
         if run_for is not None:
-            tasks.start_soon(_stop_after, run_for, sender, clock)
+            opened.tasks.start_soon(_stop_after, run_for, opened.inbox, clock)
         if view == "screen":
-            tasks.start_soon(show, parts.audit, clock)
-        finish = await consumer.run(receiver)
-        tasks.cancel_scope.cancel()
+            opened.tasks.start_soon(show, parts.audit, clock)
+        finish = await consumer.run(inbox)
     by = engine.stop.by if engine.stop is not None else "error"
     exit_code, reason = finish.exit_code, finish.reason
     try:
@@ -182,53 +187,6 @@ async def _trade(parts: _Parts, begin: list[What], run_for: int | None, view: Vi
         exit_code, reason = Exit.UNPROVEN, f"{reason}; {error}"
     facts = summary(parts.audit.status(clock.now()), by)
     return Ended(exit_code, reason, facts, text(facts))
-
-
-def start_streams(
-    tasks: TaskGroup,
-    site: Site,
-    inward: Inward,
-    outboxes: Mapping[str, Outbox],
-    sender: MemoryObjectSendStream[Item],
-    clock: Clock,
-    machine: Machine,
-) -> None:
-    """Both streams of a venue, into `sender`, for as long as the tasks last."""
-    key = site.credentials
-
-    def signed() -> dict[str, str]:
-        return signed_headers(key.access_key, key.secret_key, clock.venue_ms())
-
-    async def private() -> None:
-        await run_stream(
-            "private",
-            site.stream_url + PRIVATE_PATH,
-            headers=signed,
-            greeting=tuple,
-            inbox=sender,
-            outbox=outboxes["private"],
-            clock=clock,
-            dice=machine.dice,
-            when_full="wait",
-            connect=machine.connect,
-        )
-
-    async def public() -> None:
-        await run_stream(
-            "public",
-            site.stream_url + PUBLIC_PATH,
-            headers=dict,
-            greeting=inward.public.subscriptions,
-            inbox=sender,
-            outbox=outboxes["public"],
-            clock=clock,
-            dice=machine.dice,
-            when_full="drop",
-            connect=machine.connect,
-        )
-
-    tasks.start_soon(private)
-    tasks.start_soon(public)
 
 
 def _placed(reason: str, spec: RunSpec) -> str:
@@ -294,8 +252,8 @@ def in_vain(engine: Engine, now: int, waited_s: float) -> tuple[int, str]:
 
 def _make_folder(site: Site, environment: Mapping[str, str], run_id: str) -> None:
     try:
-        if site.embedded:
-            sandbox_folder(environment, run_id)
+        if site.passing:
+            passing_folder(site.folder)
         else:
             private_folder(site.folder)
     except OSError as error:
@@ -316,6 +274,32 @@ def _journal(site: Site, settings: Settings, clock: Clock) -> Journal:
         return Journal.open(site.folder / JOURNAL_FILE, now=clock.now(), name=settings.name, tag=settings.tag)
     except (JournalUnusable, JournalError) as error:
         raise CannotRun(Exit.UNPROVEN, str(error)) from error
+
+
+def _recorder(
+    spec: RunSpec,
+    site: Site,
+    environment: Mapping[str, str],
+    run_id: str,
+    engine: Engine,
+    audit: Audit,
+    clock: Clock,
+) -> Recorder:
+    """Of this run, or of nothing where the file wants none."""
+    if not spec.recording.enabled:
+        return Recorder()
+
+    def told(problem: str) -> None:
+        audit.remark(clock.now(), Note("record.ended", level="warning", facts={"problem": problem}))
+
+    prune(environment, spec.recording.total_mb)
+    return Recorder(
+        record_folder(site.folder, run_id),
+        header_of(spec, run=run_id, began=clock.now(), venue=site.label),
+        bytes_max=spec.recording.run_mb * MEGABYTE,
+        snapshot=partial(snapshot, engine),
+        told=told,
+    )
 
 
 def _begin_journal(

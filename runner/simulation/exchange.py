@@ -236,7 +236,12 @@ class Exchange:
 
     def show_books(self) -> None:
         """Publish a snapshot of every book now, due or not."""
-        self.feed.extend(desk.publisher.show(desk.book, self.now) for desk in self._desks.values())
+        for market_id in self._desks:
+            self.show_book(market_id)
+
+    def show_book(self, market_id: str) -> None:
+        desk = self._desks[market_id]
+        self.feed.append(desk.publisher.show(desk.book, self.now))
 
     # What comes from a tape ------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ class Kernel:
     Raises CannotCompile where `compiled` is asked for and not possible.
     """
 
-    __slots__ = ("_cells", "_columns", "_run", "_views", "fills", "touched")
+    __slots__ = ("_cells", "_columns", "_run", "_views", "changes", "fills", "touched")
 
     def __init__(self, queue: QueueModel = RISK_AVERSE, *, compiled: bool = False) -> None:
         self._cells = _tables([16 * width for width in WIDTHS])
@@ -85,6 +85,8 @@ class Kernel:
         self._columns = (array("q"), array("q"), array("q"), array("q"))
         self._views: tuple[Any, ...] = ()  # the cells and the columns as numba takes them
         self.fills: list[Fill] = []
+        self.changes = 0
+        """How often own orders, or what they took, have changed in another way than by the tape."""
         self.touched: list[tuple[int, int]] = []
 
     # The tape, row by row --------------------------------------------------------------------------------
@@ -96,10 +98,13 @@ class Kernel:
             self._take_fills(1 - side)
             self.touched.append((side, ticks))
 
-    def trade(self, taker: int, ticks: int, lots: int, now: int) -> int:
-        """A recorded trade by its taker's side. Returns the lots that nobody of ours had a part in."""
+    def trade(self, taker: int, ticks: int, lots: int, now: int, *, unseen: bool = False) -> int:
+        """A recorded trade by its taker's side. Returns the lots that nobody of ours had a part in.
+
+        `unseen`: it hit an order that is not on the tape, so no level shrinks by it.
+        """
         self._make_room(1)
-        left = queues.trade(self._cells, taker, ticks, lots, now)
+        left = queues.trade(self._cells, taker, ticks, lots, now, unseen)
         self._take_fills(1 - taker)
         return left
 
@@ -116,7 +121,7 @@ class Kernel:
             if any(before > after for before, after in pairwise(times)):
                 raise ValueError("the times of a tape decrease")
             for name, column, least, most in zip(
-                ("kinds", "ticks", "lots"), columns[1:], (0, 1, 0), (3, WHOLE_MAX, WHOLE_MAX), strict=True
+                ("kinds", "ticks", "lots"), columns[1:], (0, 1, 0), (5, WHOLE_MAX, WHOLE_MAX), strict=True
             ):
                 if min(column) < least or max(column) > most:
                     raise ValueError(f"the {name} of a tape are between {least} and {most}")
@@ -159,6 +164,7 @@ class Kernel:
         `ticks` 0 is a market order. `funds` bounds what it may spend, in ticks x lots: the match that goes beyond is
         not made (wire reference 5.4); -1 means that nothing does.
         """
+        self.changes += 1
         cells, there = self._cells, 1 - side
         sign = 1 if there == BUY else -1
         left = lots
@@ -192,6 +198,7 @@ class Kernel:
         """Whether it was there. What was hidden before it stays so until the feed changes it."""
         for cell in self._orders(side):
             if self._cells[cell + ORDER] == order:
+                self.changes += 1
                 self.touched.append((side, self._cells[cell + TICKS]))
                 queues.remove(self._cells, side, cell)
                 return True
@@ -199,6 +206,7 @@ class Kernel:
 
     def forget(self) -> None:
         """Drop all own orders, as an engine that restarts does; nobody is told of it."""
+        self.changes += 1
         for side in (BUY, SELL):
             self._cells[ORDERS + side] = 0
 
@@ -229,6 +237,17 @@ class Kernel:
     def total(self, side: int, ticks: int) -> int:
         """Lots that the world sees at a price: recorded ones that are still there, and ours."""
         return queues.visible(self._cells, side, ticks) + sum(own.left for own in self.own(side) if own.ticks == ticks)
+
+    def best(self, side: int) -> tuple[int, int] | None:
+        """The best level (ticks, lots) that the world sees: recorded lots that are still there, and ours."""
+        cells, sign = self._cells, 1 if side == BUY else -1
+        key, lots = queues.best(cells, side)
+        for cell in self._orders(side):
+            own = sign * cells[cell + TICKS]
+            if lots and own < key:
+                break
+            key, lots = own, cells[cell + LEFT] + (lots if own == key else 0)
+        return (abs(key), lots) if lots else None
 
     def visible(self, side: int, count: int) -> list[tuple[int, int]]:
         """Up to `count` recorded levels (ticks, lots) that can be met, best first."""

@@ -20,12 +20,16 @@ from runner.model.order import Fill, Order, OrderState, Side
 from runner.model.settings import MILLISECOND, SECOND, Limits
 from runner.simulation.bounds import Truth, passed
 from runner.simulation.records import Order as Row
+from runner.simulation.records import OrderState as Word
 from runner.simulation.records import Trade, Transfer
 
 NONCE_WINDOW = 5 * SECOND  # W of orders.md
 STORY_LENGTH = 60
 JUST_NOW = 10 * SECOND
+BENT_BEFORE = 15 * SECOND
+"""A list that was made while names were bent is an answer, and in the journal, no later than that."""
 ABSENT_COUNTS = 600 * SECOND
+LONG_AGO = 30 * SECOND
 QUIET = 115 * SECOND
 """An order that did not move for 120 s may be anybody's who starts with our name (orders.md 25), by clocks that differ
 by some seconds.
@@ -57,6 +61,7 @@ LAWS = {
 
 ORDERLY = (0, 6)
 """Exit codes that promise that nothing is left: a clean end, and one by a latch."""
+UNPROVEN = 7
 
 
 class Violation(Struct, frozen=True):
@@ -113,8 +118,12 @@ class Laws:
         self._trades: dict[tuple[int, int], Trade] = {}  # of the account, by (trade, order)
         self._parents: dict[str, tuple[str, int]] = {}
         self._intended: dict[str, int] = {}  # client id -> when the newest intent under it was written down
+        self._written: dict[str, Order] = {}  # as the journal has them
+        self._calm = False  # good weather has lasted long enough for everything to be put right
         self._late: set[str] = set()  # came to be later than D
         self._nameless: set[int] = set()  # came to be while the venue showed no client ids
+        self._bent_at: int | None = None  # when it last did, or bent them
+        self._taken: dict[int, set[str]] = {}  # other names that an order may have been taken for
         self._received: dict[str, Decimal] = {}  # by currency, of our own fills at the venue
         self._finished_at: int | None = None
         self._strangers: dict[int, Row] = {}  # the account's other orders, as they came to be
@@ -137,8 +146,10 @@ class Laws:
         if stopping:
             self._broken("gate", now, name, "no create once the run is stopping", "the engine decided one")
 
-    def committed(self, changes: Collection[Change], now: int) -> None:
-        """What has become durable."""
+    def committed(self, changes: Collection[Change], now: int, *, nameless: bool = False) -> None:
+        """What has become durable. `nameless`: the venue shows no client ids now, or bends them."""
+        if nameless:
+            self._bent_at = now
         for change in changes:
             match change:
                 case OrderChanged(order):
@@ -190,6 +201,8 @@ class Laws:
 
     def heard(self, record: Row | Trade, now: int, known: Collection[str], *, nameless: bool) -> None:
         """A row of the account changed, or a trade of it was written down. `known`: the journal's client ids."""
+        if nameless:
+            self._bent_at = now
         if isinstance(record, Trade):
             for order in (record.maker, record.taker):
                 if order.member == self._account.member:
@@ -233,6 +246,7 @@ class Laws:
         can have been given to two intents.
         """
         self.memory_lost, self._fills_found = True, False
+        self._written = dict(remembered)
         for name in self.sent:
             order = remembered.get(name)
             if order is None or (not order.venue_ids and order.created != self._intended.get(name)):
@@ -247,6 +261,14 @@ class Laws:
         self.memory_lost = False
         self._fills_found = True
 
+    def calmed(self, now: int) -> None:
+        """Good weather has lasted for so long that whoever runs must have put right all that went wrong."""
+        self._calm = True
+        for name, rows in self._rows.items():
+            waiting = sum(self._waits(order_id, name, now) for order_id in rows)
+            if waiting > 1:
+                self._broken("name_once", now, name, "all but one of its copies are cancelled", f"{waiting} wait")
+
     def tell(self, name: str, now: int, text: str) -> None:
         self.stories.setdefault(name, deque(maxlen=STORY_LENGTH)).append(Telling(now, text))
 
@@ -255,9 +277,11 @@ class Laws:
     def finished(self, now: int, exit_code: int, left: Collection[int] | None) -> None:
         """The run is over. `left`: the venue ids that it says it leaves; None if it was to leave nothing."""
         self._finished_at = now
+        listed = frozenset(left or ())
+        if self._calm and exit_code in (*ORDERLY, UNPROVEN):
+            self._all_put_right(now, listed)
         if exit_code not in ORDERLY:
             return
-        listed = frozenset(left or ())
         for order_id, name in self._live.items():
             if order_id not in listed and not self._may_be_missed(order_id, name, now):
                 row = self._rows[name][order_id]
@@ -287,15 +311,20 @@ class Laws:
         moved: Mapping[str, Decimal],
         transfers: Collection[Transfer],
         markets: Mapping[str, Market],
+        left: Collection[int] | None = None,
     ) -> None:
-        """Hold a journal's fills against the venue when all is quiet. `moved`: by how much each balance changed."""
+        """Hold a journal's fills against the venue when all is quiet. `moved`: by how much each balance changed.
+
+        What was `left` at work goes on trading: a trade of it after the last listing is the next run's to find.
+        """
         ours = {key for key in self._trades if key[1] in self._names}
         for key in sorted(ours - fills.keys()):
             name = self._names[key[1]]
             why = self.excused.get(name, LATE)
             # What came later than D after a lost journal is nobody's to find.
             promised = why == LATE or (why == FORGOTTEN and self._fills_found and name not in self._late)
-            if promised and key[1] not in self._nameless:
+            just_now = key[1] in (left or ()) and self._trades[key].time > now - JUST_NOW
+            if promised and not just_now and key[1] not in self._nameless:
                 self._broken("fill_once", now, name, f"fill {key} is in the journal", "it is not")
         if self.memory_lost:
             return  # what an older journal had booked is known to nobody
@@ -338,10 +367,8 @@ class Laws:
 
     def inside(self, name: str, now: int) -> None:
         """What an order did and may still do, against what the engine says of it now."""
-        if self.stated is None or not self._counts(name, now):
-            return
         rows = self._rows.get(name)
-        if rows is None:
+        if self.stated is None or rows is None or not (self._counts(name, now) or self._all_copies_known(name, rows)):
             return
         truth = sum(row.executed + (0 if row.state.terminal else row.left) for row in rows.values())
         stated = self.stated(name)
@@ -363,6 +390,16 @@ class Laws:
         ours = (row for rows in self._rows.values() for row in rows.values())
         return any(_alike(row, stranger) for row in ours)
 
+    def _misread(self, order_id: int, as_name: str, now: int) -> bool:
+        """An order of ours of which less is promised may bear any of our names while the venue bends them: where the
+        journal never knew it, or holds it to be over, no name that is cut short tells it from others of its slot.
+        """
+        taken = self._taken.setdefault(order_id, set())
+        bent = self._bent_at is not None and now < self._bent_at + BENT_BEFORE
+        if bent and self._names.get(order_id) in self.excused:
+            taken.add(as_name)
+        return as_name in taken
+
     def _ours(self, client_id: str | None) -> str | None:
         parsed = parse_client_id(client_id) if client_id is not None else None
         return client_id if parsed is not None and parsed.tag == self._account.tag else None
@@ -375,12 +412,35 @@ class Laws:
             return True
         return self.excused[name] == LATE and now < self.absent.get(name, now) + ABSENT_COUNTS
 
+    def _all_put_right(self, now: int, listed: Collection[int]) -> None:
+        """In good weather what can be cancelled is, and what has ended is known to have."""
+        for order_id, name in self._live.items():
+            if order_id not in listed and self._waits(order_id, name, now):
+                self._broken("clean_exit", now, name, "in good weather what waits goes", f"{order_id} waits")
+        misread = set().union(*self._taken.values())
+        for name, order in self._written.items():
+            rows = [self._rows[name][id_] for id_ in order.venue_ids if id_ in self._rows.get(name, ())]
+            ended = bool(rows) and all(row.state.terminal and row.updated < now - LONG_AGO for row in rows)
+            if ended and not order.state.terminal and name not in misread:
+                self._broken("clean_exit", now, name, "what has ended is known to have ended", f"it is {order.state}")
+
+    def _all_copies_known(self, name: str, rows: Collection[int]) -> bool:
+        """A proxy may repeat a create, but once the journal has every copy, each is counted in full."""
+        order = self._written.get(name)
+        return self.excused.get(name) == REPEATED and order is not None and {*rows} <= {*order.venue_ids}
+
     def _may_be_missed(self, order_id: int, name: str, now: int) -> bool:
         """The run cannot have known of it: it bears no name, or came in the last moment though it never should."""
         if order_id in self._nameless and name in self.excused:
             return True
         row = self._rows[name][order_id]
         return name in self.excused and row.created > now - NONCE_WINDOW - self._account.settle - JUST_NOW
+
+    def _waits(self, order_id: int, name: str, now: int) -> bool:
+        """An order of ours is in the book, and whoever runs must know of it."""
+        if name in self.excused and self.excused[name] in {FORGOTTEN, CONTESTED}:
+            return False
+        return self._rows[name][order_id].state is Word.WAIT and not self._may_be_missed(order_id, name, now)
 
     def _order_written(self, order: Order, now: int) -> None:
         self.tell(order.client_id, now, f"journal: {order.state.value} ({order.reason})")
@@ -394,8 +454,16 @@ class Laws:
             self.absent[order.client_id] = now
             if order.client_id in self._rows and order.client_id not in self.excused:
                 self._broken("absent", now, order.client_id, "it is not at the venue", "it is")
+        before = self._written.get(order.client_id)
+        if before is not None and order.event:  # else it ended long ago, and a late copy of it was adopted
+            for order_id in sorted({*before.venue_ids} - {*order.venue_ids}):
+                self._broken(
+                    "in_journal", now, order.client_id, "an order keeps all its numbers", f"{order_id} is lost"
+                )
+        self._written[order.client_id] = order
         for order_id in order.venue_ids:
-            if self._names.get(order_id) != order.client_id and not self._taken_for_ours(order_id):
+            mistaken = self._names.get(order_id) != order.client_id
+            if mistaken and not self._taken_for_ours(order_id) and not self._misread(order_id, order.client_id, now):
                 bears = self._names.get(order_id, "another name or none")
                 self._broken("others", now, order.client_id, f"order {order_id} is this one", f"it bears {bears}")
         self.inside(order.client_id, now)
@@ -404,8 +472,8 @@ class Laws:
         self.tell(fill.client_id, now, f"journal: fill {fill.trade_id} of {fill.lots} lots at {fill.ticks}")
         trade = self._trades.get(fill.key)
         name = self._names.get(fill.order_id)
-        if name is not None and self.excused.get(name) == CONTESTED:
-            name = fill.client_id  # cut short, it is told from no name in our journal, for the other's is a copy of it
+        if fill.client_id in self._taken.get(fill.order_id, ()):
+            name = fill.client_id
         found = None if trade is None else (trade.ticks, trade.lots, name)
         if found == (fill.ticks, fill.lots, None) and self._taken_for_ours(fill.order_id):
             return

@@ -10,19 +10,15 @@ from typing import Literal
 
 from runner.model.order import Side
 from runner.simulation.exchange import Exchange
-from runner.simulation.kernel import BUY, SELL, TAPE
-from runner.simulation.matching import Match
-from runner.simulation.recording import BOUGHT, SOLD, Recording
-from runner.simulation.records import Member, Order
-from runner.simulation.tape_book import TapeBook
+from runner.simulation.house import House
+from runner.simulation.kernel import BUY, SELL
+from runner.simulation.recording import BOUGHT, NEVER, Recording
 
 AtEnd = Literal["hold", "loop", "stop"]
 """After the last row: the book stands still and can still be traded with; from the snapshot again; or no more venue
 (which is for whoever owns the exchange to see to).
 """
 
-NEVER = 2**62
-"""A time (ns) that does not come."""
 BURST, BURST_PAUSE = 100, 1_000_000
 """Rows that are told at once, and the ns until the next ones. A frame holds up to 800 changes, which really happened
 over 100 ms; a client that lets 256 messages wait is dropped (wire reference 6.2).
@@ -34,19 +30,16 @@ LOOP_PAUSE = 1_000_000_000
 class Player:
     """`speed` 2 is twice as fast as it was recorded. The snapshot is in the book before anybody looks."""
 
-    def __init__(
-        self, recording: Recording, book: TapeBook, house: Member, *, now: int, speed: float, at_end: AtEnd
-    ) -> None:
+    def __init__(self, recording: Recording, house: House, *, now: int, speed: float, at_end: AtEnd) -> None:
         if not 0 < speed < float("inf"):
             raise ValueError(f"speed {speed} is not above zero")
         self.recording = recording
-        self.book = book
+        self.book = house.book
         self.rows = 0
         """Rows of the tape that have happened, since its start or since it began again."""
         self.rounds = 0
         """How often it has been played to its end."""
         self._house = house
-        self._standing: dict[Side, Order] = {}
         self._speed = speed
         self._at_end = at_end
         self._start = self._opened = now  # when the first row happened, this time and at first
@@ -64,12 +57,6 @@ class Player:
     def ends(self) -> int:
         """When the last row happens, ns; later by what bursts cost."""
         return self._start + int((self.recording.end - self.recording.start) / self._speed)
-
-    def stand(self, exchange: Exchange, standing: dict[Side, Order]) -> None:
-        """These rows are the house's, by the side on which they rest."""
-        self._standing = standing
-        self.book.standing = {side: order.id for side, order in standing.items()}
-        exchange.database.stand_beside(self.recording.market.id, self.book.recorded_levels)
 
     def act(self, exchange: Exchange) -> None:
         if self.due != self._due:  # time was left out: a suspended machine
@@ -142,27 +129,13 @@ class Player:
         kernel, now = self.book.kernel, self._tape_time(exchange.now)
         if kind <= SELL:
             kernel.level(kind, ticks, lots, now)
-            self._report(exchange)
+            self._house.report()
             return
-        left = kernel.trade(BUY if kind == BOUGHT else SELL, ticks, lots, now)
-        self._report(exchange)
+        left = kernel.trade(BUY if kind % 2 else SELL, ticks, lots, now, unseen=kind > BOUGHT)
+        self._house.report()
         if left:
-            taker = Side.SELL if kind == SOLD else Side.BUY
-            exchange.print_trade(self._standing[taker.opposite], self._standing[taker], ticks, left)
+            self._house.print_trade(Side.BUY if kind % 2 else Side.SELL, ticks, left)
 
     def _tape_time(self, now: int) -> int:
         """A clock that runs as the tape does, and goes on when it begins again."""
         return min(NEVER, int((now - self._opened) * self._speed))
-
-    def _report(self, exchange: Exchange) -> None:
-        """Tell of the levels, and let members' orders trade with somebody who came for it."""
-        matches = []
-        for fill in self.book.take_fills():
-            assert fill.other == TAPE
-            resting = exchange.database.order(fill.order)
-            assert resting is not None
-            market, side = self.recording.market, resting.side.opposite
-            locked = market.notional(fill.ticks, fill.lots) if side is Side.BUY else market.quantity(fill.lots)
-            arriving = exchange.stand(self._house.id, market, side, fill.lots, locked)
-            matches.append(Match(fill.order, arriving.id, fill.ticks, fill.lots))
-        exchange.report(self.recording.market.id, self.book.take_changes(), matches)

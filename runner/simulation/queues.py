@@ -27,6 +27,8 @@ are those of the queued lots that are served before it: it never grows, and is n
 from array import array
 
 BUY, SELL = 0, 1
+BOUGHT = 3
+"""The last kind of rows (recording.py) that the whole tape knows of; those above are trades with who recorded it."""
 TAPE = 0
 """In the place of an order's id: whoever is recorded."""
 
@@ -85,8 +87,11 @@ def level(m: "array[int]", side: int, ticks: int, lots: int, now: int) -> bool:
     return True
 
 
-def trade(m: "array[int]", taker: int, ticks: int, lots: int, now: int) -> int:
-    """A recorded trade by its taker's side. Returns the lots that nobody of ours had a part in."""
+def trade(m: "array[int]", taker: int, ticks: int, lots: int, now: int, unseen: bool) -> int:
+    """A recorded trade by its taker's side. Returns the lots that nobody of ours had a part in.
+
+    `unseen`: it hit an order that is not on the tape, so no decrease was and none will be told of it.
+    """
     let_go(m, now)
     side, left, filled = 1 - taker, lots, 0
     if m[ORDERS + side]:
@@ -105,7 +110,7 @@ def trade(m: "array[int]", taker: int, ticks: int, lots: int, now: int) -> int:
             filled += matched
             if not matched or serve(m, side, cell, matched, TAPE):
                 cell += OWN
-    rest = _explain(m, side, ticks, lots, 1)
+    rest = 0 if unseen else _explain(m, side, ticks, lots, 1)
     if rest:
         rest = min(rest, max(0, queued(m, side, ticks)))  # more cannot go from it
         if rest:
@@ -142,7 +147,7 @@ def run(
             if kind <= SELL:
                 level(m, kind, ticks[row], lots[row], now)
             else:
-                trade(m, 3 - kind, ticks[row], lots[row], now)
+                trade(m, 1 - kind % 2, ticks[row], lots[row], now, kind > BOUGHT)
             row += 1
         if m[FILLS] or (stop_on_touch and (best(m, BUY) != bid or best(m, SELL) != ask)):
             break

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from runner.model.order import Side
-from runner.model.settings import QueueModel
-from runner.simulation.kernel import BUY, RISK_AVERSE, SELL, Fill, Kernel
+from runner.simulation.kernel import BUY, SELL, Fill, Kernel
 from runner.simulation.matching import Arrival, LevelChange, Match, Outcome
 
 SIDES = {Side.BUY: BUY, Side.SELL: SELL}
@@ -19,8 +18,8 @@ _NAMES = (Side.BUY, Side.SELL)
 class TapeBook:
     """`standing` are the ids of the house's rows, by the side on which its volume is."""
 
-    def __init__(self, queue: QueueModel = RISK_AVERSE) -> None:
-        self.kernel = Kernel(queue)
+    def __init__(self, kernel: Kernel | None = None) -> None:
+        self.kernel = kernel or Kernel()
         self.standing: dict[Side, int] = {}
 
     # What members do -------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """A whole exchange from recordings: a market for each of them, its tape in the place of a crowd, and one trader."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_UP, Decimal
 
 from msgspec import Struct
@@ -10,18 +10,16 @@ from runner.model.money import MONEY, quotient
 from runner.model.order import Side
 from runner.simulation.dice import seed_bytes
 from runner.simulation.exchange import Behaviour, Exchange
+from runner.simulation.house import House
 from runner.simulation.player import AtEnd, Player
 from runner.simulation.recording import Recording
-from runner.simulation.records import ApiKey, Member
+from runner.simulation.records import ApiKey
 from runner.simulation.sandbox import Sandbox, open_account
 from runner.simulation.tape_book import TapeBook
 
 DOLLARS = frozenset({"USDT", "USDC", "FDUSD", "TUSD", "BUSD", "DAI", "USD", "EUR", "GBP"})
 START_DOLLARS, START_COINS = Decimal(100_000), Decimal(10)
 """What the trader begins with of a quote currency: of something like a dollar, and of anything else."""
-
-HOUSE_LOTS = 2**62
-"""More than all tapes together trade; the house is funded for it."""
 
 
 class Taped(Struct, frozen=True):
@@ -51,17 +49,17 @@ def taped_sandbox(
         raise ValueError("two tapes of one market: give each market once")
     exchange = Exchange(markets, seed=seed, now=now, behaviour=behaviour, books=books)
     house = exchange.admit("the tape")
-    players = [
-        Player(recording, books[recording.market.id], house, now=now, speed=speed, at_end=at_end)
-        for recording in recordings
-    ]
+    players = []
+    for recording in recordings:
+        stands = House(exchange, house, recording.market, books[recording.market.id])
+        players.append(Player(recording, stands, now=now, speed=speed, at_end=at_end))
     for player in players:
-        _stand(exchange, house, player)
         exchange.settle_in(player)
     trader = exchange.admit("trader")
     key = ApiKey(seed_bytes(8, seed, "access key").hex(), seed_bytes(16, seed, "secret key").hex(), trader.id)
     exchange.give_key(key)
-    balances = balances or start_balances(players)
+    asks = ((player.recording.market, player.book.best(Side.SELL)) for player in players)
+    balances = balances or start_balances(asks)
     for currency, amount in balances.items():
         exchange.deposit(trader.id, currency, amount)
     others = {name: open_account(exchange, seed, name, balances) for name in accounts}
@@ -70,33 +68,18 @@ def taped_sandbox(
     return Taped(Sandbox(exchange, trader, key, others), tuple(players))
 
 
-def start_balances(players: Sequence[Player]) -> dict[str, Decimal]:
-    """Of every quote currency a round sum, and of every other base what that is worth, in one digit, rounded up."""
-    quotes = {player.recording.market.quote for player in players}
+def start_balances(asks: Iterable[tuple[Market, int | None]]) -> dict[str, Decimal]:
+    """Of every quote currency a round sum, and of every other base what that is worth, in one digit, rounded up.
+
+    With each market comes its best ask, ticks.
+    """
+    asked = list(asks)
+    quotes = {market.quote for market, _ in asked}
     balances = {quote: START_DOLLARS if quote in DOLLARS else START_COINS for quote in sorted(quotes)}
-    for player in players:
-        market, best = player.recording.market, player.book.best(Side.SELL)
+    for market, best in asked:
         if market.base not in balances and best is not None:
             balances[market.base] = _one_digit_up(quotient(balances[market.quote], market.price(best)))
     return balances
-
-
-def _stand(exchange: Exchange, house: Member, player: Player) -> None:
-    market = player.recording.market
-    standing = {}
-    for side in Side:
-        currency, amount = _means(market, side, max(player.recording.ticks))
-        # Twice: what rests on the tape is locked for good, what comes to trade locks when it comes.
-        for _ in range(2):
-            exchange.deposit(house.id, currency, amount)
-        standing[side] = exchange.stand(house.id, market, side, HOUSE_LOTS, amount)
-    player.stand(exchange, standing)
-
-
-def _means(market: Market, side: Side, ticks: int) -> tuple[str, Decimal]:
-    if side is Side.BUY:
-        return market.quote, market.notional(ticks, HOUSE_LOTS)
-    return market.base, market.quantity(HOUSE_LOTS)
 
 
 def _one_digit_up(amount: Decimal) -> Decimal:

@@ -153,6 +153,8 @@ def forecast(seed: str, length: int, listing: Listing, without: Collection[str] 
             happenings += _happen(kind, at, dice, listing)
     if not "reload".startswith(tuple(without)):
         happenings += _reloads(seed, length)
+    if not "blackout".startswith(tuple(without)):
+        happenings += (each for each in _blackouts(seed, length) if not each.value.startswith(tuple(without)))
     line = {name: chance for name, chance in asdict(_line(dice)).items() if not name.startswith(tuple(without))}
     return Weather(Line(**line), tuple(sorted(happenings, key=lambda each: each.at)))
 
@@ -165,6 +167,25 @@ def _reloads(seed: str, length: int) -> list[Happening]:
         at, gap = CALM, dice.between(0.2, 3.0) * MINUTE
         while (at := at + int(gap * dice.exponential())) < length:
             happenings.append(Happening(at, "reload", str(dice.below(1_000_000))))
+    return happenings
+
+
+def _blackouts(seed: str, length: int) -> list[Happening]:
+    """In every third seed orders come and go unseen: creates without an answer, or long after it, while the private
+    stream is mute; and they are over before anybody lists what is at work. Only a look-up can tell of them.
+    From dice of their own, as reloads.
+    """
+    dice = Dice(seed_state(seed, "blackouts"))
+    happenings: list[Happening] = []
+    if dice.below(3) == 0:
+        at, gap = CALM, dice.between(1.0, 4.0) * MINUTE
+        while (at := at + int(gap * dice.exponential())) < length:
+            create, ended_after = dice.choice((("answer=cut", 8), ("act_delay=20s", 27), ("act_delay=28s", 35)))
+            happenings += (
+                Happening(at, "switch", "lose_private=any,for=60s"),
+                Happening(at, "switch", f"{create},for=6s"),
+                Happening(at + ended_after * SECOND, "switch", "human_cancel"),
+            )
     return happenings
 
 

@@ -185,6 +185,7 @@ class Rebuilt:
         return told == engine and self.sequence == exchange.sequence(market.id)
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(st.integers(0, 40_000), st.lists(st.integers(0, 4000), max_size=6), st.integers(0, 1000))
 def test_a_subscriber_of_any_moment_can_rebuild_the_book(begin: int, moments: list[int], seed: int) -> None:
@@ -473,6 +474,7 @@ def play(calls: list[tuple[int, str, int]], seed: str, restless: bool) -> Iterat
     yield from session.outgoing
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(CALLS)
 def test_every_byte_is_determined(calls: list[tuple[int, str, int]]) -> None:

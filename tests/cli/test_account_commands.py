@@ -199,6 +199,7 @@ def test_the_whole_account_by_name_only(desk: Desk) -> None:
     assert all(row["mine"] for row in closed)
 
 
+@pytest.mark.slow
 def test_where_names_are_not_told_the_journal_knows_our_orders(desk: Desk, tmp_path: Path) -> None:
     # The orders that were placed by hand before carry this strategy's name: another instance, unless it is taken over.
     done = runner_run(desk.file, "--for", "2s", "--json", "--take-over", state=tmp_path, opened=desk.opened)
@@ -224,6 +225,7 @@ def test_an_order_that_is_not_there(desk: Desk) -> None:
 NOWHERE: dict[str, str | None] = {"ALTMARKETS_API_KEY": None, "ALTMARKETS_SECRET_KEY": None}
 
 
+@pytest.mark.slow
 def test_connect_stores_a_key_that_a_run_finds(desk: Desk) -> None:
     with_key = f"{desk.opened.api_key}\n{desk.opened.secret_key}\n"
     words = ("connect", "altmarkets", "--name", "main", "--rest-url", desk.opened.rest_url)

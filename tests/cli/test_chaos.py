@@ -47,6 +47,7 @@ def test_a_table_says_what_was_thrown_and_that_no_law_was_broken() -> None:
     assert "0.1 simulated hours" in rows["seeds"]
 
 
+@pytest.mark.slow
 def test_one_seed_tells_its_story_and_is_the_same_run_again() -> None:
     first, again = (chaos(FILE, "--seed", "3", "--hours", "0.1") for _ in range(2))
     assert first.exit_code == 0

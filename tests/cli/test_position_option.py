@@ -82,6 +82,7 @@ def test_a_lost_journal_is_rebuilt_from_the_exchange(tmp_path: Path, state: Path
     assert Decimal(standing["position"]["ROGER"]) == traded(peer)
 
 
+@pytest.mark.slow
 def test_a_position_is_stated_once(tmp_path: Path, state: Path, peer: Opened) -> None:
     file = tmp_path / "line.yml"
     file.write_text(strategy_text(peer.connector).replace("5bps", "2%"))

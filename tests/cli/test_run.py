@@ -86,6 +86,22 @@ def test_json_ends_with_one_object_on_stdout(tmp_path: Path, state: Path) -> Non
     assert slots == {"BID-1", "ASK-1"}  # --set took the second level away
 
 
+def test_paper_beside_a_kept_sandbox_needs_no_key_and_is_named(tmp_path: Path, state: Path, peer: Opened) -> None:
+    urls = f"{{rest_url: '{peer.rest_url}', stream_url: '{peer.stream_url}'}}"
+    connector = f"{{type: altmarkets_paper, venue: {urls}, paper: {{balances: {{BTC: 1, ROGER: 40000}}}}}}"
+    file = written(tmp_path, strategy_text(connector, run_for="3s"))
+    done = runner_run(file, "--json", state=state)
+    facts = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert sorted(facts) == sorted([*SUMMARY, "model"])
+    assert facts["model"].startswith("paper: queue risk_averse, latency 50 ms")
+    assert facts["orders"]["placed"] > 0
+    (opened,) = [line for line in log_lines(done.stderr) if line["event"] == "paper.opened"]
+    assert (opened["model"], opened["balances"]) == (facts["model"], "1 BTC, 40000 ROGER")
+    with Account(peer) as account:
+        assert account.orders() == {}
+
+
 def test_without_json_the_summary_is_text_without_colours(tmp_path: Path, state: Path) -> None:
     done = runner_run(written(tmp_path, strategy_text()), "--for", "1s", state=state)
     assert done.returncode == 0, done.stderr

@@ -96,6 +96,7 @@ def test_accounts_kinds_and_faults_combine_with_a_tape(tape: Path, tmp_path: Pat
     assert "no open order" in refused("--tape", tape, "--fault", "two_trades")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_played_is_one_sentence_and_exit_2(tape: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_text("hello\n")

@@ -126,6 +126,10 @@ def _contradicting(drawn: list[Line]) -> set[str]:
     wrong = {f"min_{noun}" for noun in ("spread", "position", "order_notional") if f"max_{noun}" in keys}
     if not _says(drawn, "venue", "sandbox"):
         wrong.add("seed")
+    if _says(drawn, "type", "altmarkets"):
+        wrong.add("paper")
+    if "recorded" in keys:
+        wrong |= {"order", "cancel", "data"}
     if not (_says(drawn, "resume", "after") and "resume_after" in keys):
         wrong |= {"resume", "resume_after"}
     if "price_collar" not in keys or next(line for line in drawn if line.key == "markets").value.count(","):

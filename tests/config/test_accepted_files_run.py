@@ -6,6 +6,7 @@ RUNNER_TEST_FILE_RUNS asks for more of them than the suite plays.
 
 import os
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from generated import files
@@ -30,7 +31,9 @@ EVERYTHING = ("",)  # every name begins like this
 
 
 @pytest.mark.slow
-def test_an_accepted_file_keeps_every_limit_for_ten_minutes_and_stops_clean(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_accepted_file_keeps_every_limit_for_ten_minutes_and_stops_clean(
+    say_at_the_end: Callable[[str], None],
+) -> None:
     total = Tally()
     told: Counter[str] = Counter()
 
@@ -59,8 +62,7 @@ def test_an_accepted_file_keeps_every_limit_for_ten_minutes_and_stops_clean(caps
         total.add(tally)
 
     run()
-    with capsys.disabled():
-        print(f"\n{total.summary()}; {dict(sorted(told.items()))}; exits {dict(sorted(total.exits.items()))}")  # noqa: T201
+    say_at_the_end(f"{total.summary()}; {dict(sorted(told.items()))}; exits {dict(sorted(total.exits.items()))}")
     assert total.seeds >= RUNS
     assert min(told["mild"], told["harsh"]) > RUNS // 10
     assert total.orders > RUNS
@@ -68,7 +70,7 @@ def test_an_accepted_file_keeps_every_limit_for_ten_minutes_and_stops_clean(caps
 
 
 @pytest.mark.slow
-def test_an_accepted_file_lives_through_any_market(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_accepted_file_lives_through_any_market(say_at_the_end: Callable[[str], None]) -> None:
     told: Counter[str] = Counter()
 
     @settings(
@@ -84,8 +86,7 @@ def test_an_accepted_file_lives_through_any_market(capsys: pytest.CaptureFixture
         told.update(minutes=outcome.simulated // (60 * SECOND), refused=outcome.refusals.total())
 
     run()
-    with capsys.disabled():
-        print(f"\n{dict(told)}, violations 0")  # noqa: T201
+    say_at_the_end(f"{dict(told)}, violations 0")
     assert told["runs"] >= RUNS
     assert told["orders"] > RUNS
     assert told["fills"] > 0

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from runner.config.read import read
 from runner.config.spec import Altmarkets, Connector, Deployment, RunSpec, Sandbox
 from runner.engine.parameters import build
-from runner.model.settings import Limits, Settings, TickPolicy
+from runner.model.paper import Latency, PaperModels
+from runner.model.settings import Limits, QueueModel, Settings, TickPolicy
 from runner.model.units import BaseAmount, Duration, Ratio
 
 MINUTE = 60 * 10**9
+MS = 10**6
 
 
 def test_the_good_file_becomes_a_spec(folder: Path) -> None:
@@ -42,6 +44,34 @@ def test_the_good_file_becomes_a_spec(folder: Path) -> None:
         settle=30 * 10**9,
     )
     assert type(found.settings.tick.every) is int
+
+
+PAPER_BLOCK = """\
+  paper:
+    balances: {BTC: 0.5, ROGER: 100000 ROGER}
+    maker_fee: 20bps
+    latency: {order: 40ms to 80ms, data: 5ms + 10ms}
+    queue: power 2
+    seed: 7
+"""
+
+
+@pytest.mark.parametrize("kind", ["altmarkets_paper", "altmarkets_paper_trade"])
+def test_a_paper_account_is_read_with_its_models(folder: Path, kind: str) -> None:
+    text = changed(("type: altmarkets", f"type: {kind}"), ("  credentials: main\n", PAPER_BLOCK))
+    assert spec(text, folder).connector.paper == PaperModels(
+        balances={"BTC": Decimal("0.5"), "ROGER": Decimal(100000)},
+        maker_fee=Decimal("0.002"),
+        order=Latency(40 * MS, 40 * MS, "uniform"),
+        data=Latency(5 * MS, 10 * MS, "exponential"),
+        queue=QueueModel("power", 2),
+        seed=7,
+    )
+
+
+def test_a_paper_account_has_models_without_a_word(folder: Path) -> None:
+    assert spec(changed(("type: altmarkets", "type: altmarkets_paper")), folder).connector.paper == PaperModels()
+    assert spec(GOOD, folder).connector.paper is None
 
 
 def test_the_strategy_is_built_with_its_parameters(folder: Path) -> None:

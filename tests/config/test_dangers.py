@@ -70,6 +70,31 @@ def test_a_sound_file_is_warned_of_nothing() -> None:
     assert warned() == ()
 
 
+PAPER = ("type: altmarkets", "type: altmarkets_paper")
+
+
+@pytest.mark.parametrize(
+    ("block", "what"),
+    [
+        ("", "begins with a round sum of ROGER and BTC and LTC"),
+        (", paper: {balances: {}}", "begins with a round sum of ROGER and BTC and LTC"),
+        (", paper: {balances: {BTC: 1}}", "begins without ROGER and LTC"),
+        (", paper: {balances: {BTC: 1, LTC: 0, ROGER: 5}}", ""),
+    ],
+)
+def test_what_a_paper_account_begins_with_is_said_where_the_file_does_not(block: str, what: str) -> None:
+    found = warned(PAPER, ("{requests: 30, per: 12s}", f"{{requests: 30, per: 12s}}{block}"))
+    assert codes(found) == (["paper.balances"] if what else [])
+    assert all(what in warning.message and warning.line == 3 for warning in found)
+
+
+def test_no_paper_account_has_money_to_lose() -> None:
+    real = "venue: {rest_url: https://x.example/api/v2, stream_url: wss://x.example/ranger}"
+    assert codes(warned(("venue: sandbox", real))) == ["limit.loss"]
+    paper = ("rate_limit:", "paper: {balances: {BTC: 1, LTC: 1, ROGER: 1}}, rate_limit:")
+    assert codes(warned(PAPER, ("venue: sandbox", real), paper)) == []
+
+
 # Laws -----------------------------------------------------------------------------------------------------
 
 

@@ -89,6 +89,7 @@ HOSTILE: dict[str, Callable[[], bytes | str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text_is_refused_in_little_memory(name: str) -> None:
     text = HOSTILE[name]()

@@ -16,6 +16,18 @@ class Mistake(NamedTuple):
     fix: str
 
 
+def _paper(text: str, where: str, code: str, path: str, fix: str) -> Mistake:
+    """In the block of a paper account."""
+    return Mistake(
+        "type: altmarkets\n  venue: sandbox\n  credentials: main",
+        f"type: altmarkets_paper\n  venue: sandbox\n  paper: {{{text}}}",
+        where,
+        code,
+        f"connector.paper.{path}",
+        fix,
+    )
+
+
 MISTAKES = [
     # keys
     Mistake("  max_position:", "  max_positon:", "16:3", "key.unknown", "risk.max_positon", "write max_position"),
@@ -36,8 +48,28 @@ MISTAKES = [
     Mistake("roger-maker", "Roger Maker", "2:7", "value.text", "name", "write roger-maker"),
     Mistake("roger-maker", "42", "2:7", "value.type", "name", 'write "42", with the quotes'),
     Mistake("type: altmarkets", "type: altmarket", "4:9", "value.unknown", "connector.type", "write altmarkets"),
-    Mistake("type: altmarkets", "type: altmarkets_paper", "4:9", "value.unknown", "connector.type",
-            "for practice write type: altmarkets and venue: sandbox, a local exchange with play money"),
+    Mistake("type: altmarkets", "type: altmarkets_papr", "4:9", "value.unknown", "connector.type",
+            "write altmarkets_paper"),
+    # the paper account
+    Mistake("credentials: main", "paper: {balances: {BTC: 1}}", "6:3", "value.conflict", "connector.paper",
+            "write type: altmarkets_paper, or remove it"),
+    _paper("balances: {DOGE: 1}", "6:22", "unit.currency", "balances.DOGE", "write one of ROGER, BTC"),
+    _paper("balances: {BTC: 1 ROGER}", "6:27", "unit.currency", "balances.BTC",
+           "write 1 BTC, or move it under ROGER"),
+    _paper("balances: {BTC: -1}", "6:27", "value.range", "balances.BTC", "write 0 or more"),
+    _paper("maker_fee: 0.2", "6:22", "unit.wrong", "maker_fee", "write 0.2% or 0.2bps"),
+    _paper("taker_fee: 20%", "6:22", "value.range", "taker_fee", "write 10% or less"),
+    _paper("latency: {order: 50}", "6:28", "unit.wrong", "latency.order", "write 50s or 50m"),
+    _paper("latency: {cancel: 80ms to 40ms}", "6:29", "unit.wrong", "latency.cancel", "write 40ms to 80ms"),
+    _paper("latency: {data: fast}", "6:27", "unit.wrong", "latency.data",
+           "write it as in 50ms or 40ms to 80ms or 40ms + 20ms"),
+    _paper("latency: {processing: 2m}", "6:33", "value.range", "latency.processing", "write 1m or less"),
+    _paper("latency: {data: 5ms, recorded: 20261125-101500-123}", "6:21", "value.conflict", "latency.data",
+           "remove it, or remove recorded"),
+    _paper("queue: power 17", "6:18", "value.text", "queue", "write it as in risk_averse"),
+    _paper("queue: optimistic", "6:18", "value.text", "queue", "write it as in risk_averse"),
+    _paper("seed: -1", "6:17", "value.range", "seed", "write 0 or more"),
+    _paper("taker_fees: 1%", "6:11", "key.unknown", "taker_fees", "write taker_fee"),
     Mistake("venue: sandbox", "venue: sandbx", "5:10", "value.unknown", "connector.venue", "write sandbox"),
     Mistake("venue: sandbox", "venue: {rest_url: https://x.example/api/v2}", "5:3", "key.missing",
             "connector.venue.stream_url", "add `stream_url: …` (Root of the WebSocket API, above `/public` and "

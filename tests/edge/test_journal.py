@@ -212,6 +212,7 @@ def test_an_empty_file_is_a_new_journal(tmp_path: Path) -> None:
         assert journal.restore() == Restored(epoch=journal.epoch, began=None)
 
 
+@pytest.mark.slow
 @given(place=st.floats(0, 1, exclude_max=True), junk=st.binary(min_size=1, max_size=2000))
 @settings(max_examples=40)
 def test_a_damaged_file_is_refused_in_words(place: float, junk: bytes) -> None:
@@ -492,6 +493,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_every_commit_that_was_reported_survives_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     reported: list[str] = []

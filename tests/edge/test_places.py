@@ -9,13 +9,14 @@ from runner.edge.lock import Lock
 from runner.edge.places import (
     JOURNAL_FILE,
     LOCK_FILE,
-    SANDBOX_RUNS_KEPT,
+    PASSING_RUNS_KEPT,
     budget_file,
     cache_root,
     config_root,
+    passing_folder,
+    passing_path,
     private_files,
     private_folder,
-    sandbox_folder,
     state_folder,
     state_root,
 )
@@ -127,7 +128,7 @@ def test_files_made_inside_are_private_and_the_umask_comes_back(tmp_path: Path) 
 def old_runs(environment: dict[str, str], count: int) -> list[Path]:
     folders = []
     for number in range(count):
-        folder = sandbox_folder(environment, f"run-{number}")
+        folder = passing_folder(passing_path(environment, "sandbox", f"run-{number}"))
         (folder / JOURNAL_FILE).touch()
         os.utime(folder, (number, number))
         folders.append(folder)
@@ -136,21 +137,21 @@ def old_runs(environment: dict[str, str], count: int) -> list[Path]:
 
 def test_the_last_twenty_sandbox_runs_are_kept(tmp_path: Path) -> None:
     environment = {"RUNNER_STATE_DIR": str(tmp_path)}
-    folders = old_runs(environment, SANDBOX_RUNS_KEPT + 3)
-    newest = sandbox_folder(environment, "newest")
+    folders = old_runs(environment, PASSING_RUNS_KEPT + 3)
+    newest = passing_folder(passing_path(environment, "sandbox", "newest"))
     kept = sorted((tmp_path / "sandbox").iterdir())
-    assert kept == sorted([*folders[-(SANDBOX_RUNS_KEPT - 1) :], newest])
+    assert kept == sorted([*folders[-(PASSING_RUNS_KEPT - 1) :], newest])
     assert mode(newest) == 0o700
 
 
 def test_a_sandbox_run_that_is_still_at_work_is_kept(tmp_path: Path) -> None:
     environment = {"RUNNER_STATE_DIR": str(tmp_path)}
-    with Lock.acquire(sandbox_folder(environment, "at-work") / LOCK_FILE, now=0) as lock:
+    with Lock.acquire(passing_folder(passing_path(environment, "sandbox", "at-work")) / LOCK_FILE, now=0) as lock:
         os.utime(lock.path.parent, (0, 0))
-        old_runs(environment, SANDBOX_RUNS_KEPT + 3)
+        old_runs(environment, PASSING_RUNS_KEPT + 3)
         assert lock.path.exists()
     os.utime(lock.path.parent, (0, 0))
-    sandbox_folder(environment, "newest")
+    passing_folder(passing_path(environment, "sandbox", "newest"))
     assert not lock.path.exists()
 
 
@@ -160,5 +161,5 @@ def test_what_is_no_run_is_not_pruned(tmp_path: Path) -> None:
     note = tmp_path / "sandbox" / "note.txt"
     note.write_text("mine")
     os.utime(note, (0, 0))
-    old_runs(environment, SANDBOX_RUNS_KEPT + 3)
+    old_runs(environment, PASSING_RUNS_KEPT + 3)
     assert note.read_text() == "mine"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runner.edge.tape_file import read_tape
-from runner.simulation.collector import NotATape
+from runner.simulation.columns import NotATape
 
 SNAPSHOT = {"lastUpdateId": 1, "bids": [["1.00", "2.0"]], "asks": [["1.01", "1.5"]]}
 TEXT = f"17 {json.dumps(SNAPSHOT)}\n".encode()

@@ -7,9 +7,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from test_risk import NOW, ROGER, code, deep_gate, gate, lots, order, proposals, sides, states, target
 
+from runner.engine.effects import Effects
 from runner.engine.funds import cost
+from runner.engine.guard import Guard
+from runner.engine.ledger import Ledger
 from runner.engine.pace import Pace
 from runner.engine.risk import Approved, InTheWay, Refused, Restraint, Waiting
+from runner.model.command import RiskKept
+from runner.model.event import Restored
 from runner.model.order import Order, Side
 from runner.model.settings import SECOND, Limits, Rate
 
@@ -121,6 +126,19 @@ def test_max_cancel_rate_lets_no_new_orders_follow() -> None:
         assert code(gate(limits, pace=pace).judge(target(Side.BUY, 4000, 100))) == "Approved"
         pace.cancel(at)
     assert code(gate(limits, pace=pace).judge(target(Side.BUY, 4000, 100))) == "max_cancel_rate"
+
+
+@given(ago=st.lists(st.integers(0, 20).map(lambda seconds: seconds * SECOND), max_size=8), pause=st.integers(0, 20))
+def test_a_restart_forgets_no_cancel_that_counts(ago: list[int], pause: int) -> None:
+    limits, later = Limits(max_cancel_rate=Rate(3, 10 * SECOND)), NOW + pause * SECOND
+    before = Guard(limits, Ledger({ROGER.symbol: ROGER}, {}), Restored(1), NOW)
+    for at in sorted(NOW - each for each in ago):
+        before.pace.cancel(at)
+    out = Effects()
+    before.keep(NOW, out)
+    kept = next((change.kept for change in out.changes if isinstance(change, RiskKept)), None)
+    after = Guard(limits, Ledger({ROGER.symbol: ROGER}, {}), Restored(1, risk=kept), later)
+    assert after.pace.cancelled(limits.max_cancel_rate, later) == before.pace.cancelled(limits.max_cancel_rate, later)
 
 
 def test_spread_is_that_of_the_others() -> None:

@@ -1,5 +1,6 @@
 """Profit marked to the market, its peak and its day, and when a loss counts."""
 
+from collections import deque
 from decimal import Decimal
 
 from hypothesis import given
@@ -8,7 +9,7 @@ from test_risk import NOW, ROGER
 
 from runner.engine.book import Book
 from runner.engine.ledger import Ledger
-from runner.engine.losses import DAY, PEAK_HELD, Breach, Equity, Kept, Losses, MarketNow, decoded, encoded
+from runner.engine.losses import DAY, LAST_TRADES, PEAK_HELD, Breach, Equity, Kept, Losses, MarketNow, decoded, encoded
 from runner.model.event import BookSnapshot
 from runner.model.money import ZERO
 from runner.model.order import Fill, Order, OrderState, Role, Side
@@ -33,6 +34,7 @@ class Desk:
         self.now = now
         self.fills = 0
         self.fresh = True
+        self.trades: deque[int] = deque(maxlen=LAST_TRADES)
         self.quote(5000, 5010)
 
     def quote(self, bid: int, ask: int, lots: int = 10**6) -> None:
@@ -54,7 +56,7 @@ class Desk:
         return found if seconds else self._look()
 
     def _look(self) -> list[Breach]:
-        return self.losses.look([MarketNow(ROGER, self.book, self.fresh)], self.orders, self.now)
+        return self.losses.look([MarketNow(ROGER, self.book, self.fresh, self.trades)], self.orders, self.now)
 
     @property
     def equity(self) -> Equity:
@@ -91,7 +93,7 @@ def test_a_quote_without_trades_behind_it_lifts_no_profit(trades: list[int], sid
     desk = Desk(Limits(max_drawdown={BTC: Decimal(1)}))
     desk.trade(side, 5000, 100)
     for ticks in trades:
-        desk.losses.traded(ROGER.symbol, ticks)
+        desk.trades.append(ticks)
     desk.quote(8000, 8010) if side is Side.BUY else desk.quote(2000, 2010)
     desk.look()
     mark = 8000 if side is Side.BUY else 2010

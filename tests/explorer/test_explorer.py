@@ -1,5 +1,7 @@
 """Every state of several small worlds, and proof that the search finds what is wrong when something is."""
 
+from collections.abc import Callable
+
 import pytest
 
 from runner.engine.core import Engine
@@ -35,8 +37,9 @@ WORLDS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WORLDS)
-def test_the_laws_hold_in_every_state_of(name: str) -> None:
+def test_the_laws_hold_in_every_state_of(name: str, say_at_the_end: Callable[[str], None]) -> None:
     report = explore(lambda: SmallWorld(WORLDS[name]))
+    say_at_the_end(str(report).partition("\n")[0])
     assert report.broken is None, report.broken
     assert report.whole
     assert report.states > 100, "there is nothing to see in such a world"
@@ -81,6 +84,7 @@ def test_the_way_to_a_broken_law_is_the_shortest() -> None:
     assert steps == ["serve", "serve", "sign", "cut"]
 
 
+@pytest.mark.slow
 def test_the_search_is_the_same_every_time() -> None:
     bounds = Bounds(steps=3, faults=1, kinds=kinds("cut"), stops=0, slow=2)
     first, second = (explore(lambda: SmallWorld(bounds)) for _ in range(2))

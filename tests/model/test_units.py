@@ -16,6 +16,7 @@ from runner.model.units import (
     Amount,
     BadQuantity,
     BaseAmount,
+    Delay,
     Duration,
     Price,
     QuoteAmount,
@@ -79,10 +80,10 @@ def test_the_pattern_for_editors_accepts_what_is_read_and_nothing_else(kind: typ
     try:
         value = kind(text)
     except BadQuantity:
-        # A number alone can still be too long or too fine for a duration.
-        assert not matches or kind is Duration
+        # A number alone can still be too long or too fine for a duration, and a delay end before it begins.
+        assert not matches or kind in (Duration, Delay)
     else:
-        bare = value == 0 or (isinstance(value, Amount) and not value.currency)
+        bare = value in (0, "0s") or (isinstance(value, Amount) and not value.currency)
         assert matches or bare
 
 
@@ -177,3 +178,35 @@ def test_msgspec_reads_and_writes_them_as_text() -> None:
     assert msgspec.json.encode(value, enc_hook=encode) == text
     with pytest.raises(msgspec.ValidationError, match=r"has no unit.*\$\.spread"):
         msgspec.convert({"spread": "0.4"}, Wanted, dec_hook=decode)
+
+
+@pytest.mark.parametrize(
+    ("text", "printed", "least", "more", "shape"),
+    [
+        ("50ms", "50ms", 50, 0, "uniform"),
+        ("0", "0s", 0, 0, "uniform"),
+        ("40ms to 80ms", "40ms to 80ms", 40, 40, "uniform"),
+        ("0.04s to 0.08s", "40ms to 80ms", 40, 40, "uniform"),
+        ("40ms + 20ms", "40ms + 20ms", 40, 20, "exponential"),
+    ],
+)
+def test_a_delay_is_constant_or_drawn(text: str, printed: str, least: int, more: int, shape: str) -> None:
+    delay = Delay(text)
+    assert str(delay) == printed
+    assert (delay.least, delay.more, delay.shape) == (least * 10**6, more * 10**6, shape)
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("50", "write 50s or 50m"),
+        ("80ms to 40ms", "write 40ms to 80ms"),
+        ("40ms  to 80ms", "write 40ms"),
+        ("40ms to soon", "write it as in 30s or 500ms or 55m"),
+        ("fast", "write it as in 50ms or 40ms to 80ms or 40ms + 20ms"),
+    ],
+)
+def test_a_delay_that_is_none_is_refused_with_advice(text: str, fix: str) -> None:
+    with pytest.raises(BadQuantity) as caught:
+        Delay(text)
+    assert caught.value.fix == fix

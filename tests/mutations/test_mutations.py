@@ -30,6 +30,7 @@ def mutation(name: str, file: str, *edits: tuple[str, str]) -> Mutation:
 
 
 ORDERS, WATCH, ACCOUNT, WORLD = "engine/orders", "engine/watch", "engine/account", "run/chaos/world"
+COPIES, CANCELS, TIERS = "engine/copies", "engine/cancels", "engine/tiers"
 
 MUTATIONS = (
     mutation("a timeout is a refusal", ACCOUNT,
@@ -94,6 +95,21 @@ MUTATIONS = (
     mutation("another instance's orders are ours", ORDERS,
              ('            if adoption is not None and adoption.why == "other_instance":\n', "            if False:\n"),
              ('        if why != "other_instance":\n            self._store(order)\n', "        if True:\n            self._store(order)\n")),
+    mutation("a look-up stops at the first row", ACCOUNT,
+             ("in self.orders.rows(what.rows, now, out):",
+              "in self.orders.rows(what.rows if name is None else what.rows[:1], now, out):"),
+             ("candidates = [row for row in what.rows if", "candidates = [row for row in what.rows[:1] if")),
+    mutation("a look-up does not wait for a slow create", TIERS,
+             ("(latest + NONCE_WINDOW + settle + LOOK_UP_MARGIN) // SECOND + 1", "(latest + NONCE_WINDOW) // SECOND + 1")),
+    mutation("a cancel is posted once", CANCELS,
+             ("        if cancel is not None and cancel.posted:\n", "        if False:\n")),
+    mutation("only one copy's volume counts", COPIES,
+             ("return sum(copy.executed_lots for copy in self.of(name).values())",
+              "return max(copy.executed_lots for copy in self.of(name).values())")),
+    mutation("a copy is not counted", "model/order",
+             ("self.lots * max(1, len(self.venue_ids)) - self.filled_lots\n", "self.lots - self.filled_lots\n")),
+    mutation("a second number replaces the first", ORDERS,
+             ("ids = tuple(sorted({*order.venue_ids, order_id}))", "ids = (order_id,)")),
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.product.universe import folder, universe
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_run_to_the_last_row_of_the_journal() -> None:
     outcomes = []
     for _ in range(2):
@@ -57,6 +59,7 @@ def test_another_seed_is_another_run() -> None:
         assert universe("one", one, minutes=0.5).digest != universe("other", other, minutes=0.5).digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["b", "c"])
 def test_seeds_that_have_failed(seed: str) -> None:
     """b, c: a listing that showed an order which ended before the crash stopped the next life, and every one after."""
@@ -67,10 +70,9 @@ def test_seeds_that_have_failed(seed: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_laws_hold_in_many_universes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_laws_hold_in_many_universes(say_at_the_end: Callable[[str], None]) -> None:
     totals = many(range(SEEDS), minutes=MINUTES)
-    with capsys.disabled():
-        sys.stdout.write(f"\n{totals.line()}\n")
+    say_at_the_end(totals.line())
     assert totals.violations == {}
     # A universe in which nothing goes wrong shows nothing.
     assert totals.crashes > SEEDS

@@ -5,8 +5,10 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from runner.model.order import Side
+from runner.model.paper import PaperModels
 from runner.report.status import OrderCounts, OrderStatus, Status
 from runner.report.summary import summary, text
 
@@ -117,6 +119,19 @@ def test_the_object_to_the_letter() -> None:
         "profit": {"realised": {"BTC": "0.0000123400000001"}, "unrealised": {"BTC": "-0.0000001"}},
         "open_orders_left": 0,
     }
+
+
+def test_a_paper_result_says_what_it_rests_on() -> None:
+    model = str(PaperModels())
+    told = summary(structs.replace(TRADED, model=model), "time")
+    assert told["model"] == model
+    assert "model" not in summary(TRADED, "time")
+    lines = text(told).splitlines()
+    assert lines[:2] == [
+        "model      paper: queue risk_averse, latency 50 ms for orders, 50 ms for",
+        "           cancels, 20 ms for data, 50 ms in the exchange",
+    ]
+    assert "\n".join(lines[2:]) == text(summary(TRADED, "time"))
 
 
 def test_the_text_to_the_letter() -> None:

@@ -5,10 +5,10 @@ from decimal import Decimal
 from types import MappingProxyType
 
 import pytest
-from desk import EPOCH, LOTS, START, Desk, booked, match, name, row
+from desk import EPOCH, LOTS, START, Desk, booked, held, match, name, row
 
-from runner.model.command import Command, LatchSet, ListTrades, ReadOrder
-from runner.model.event import OrderRead, Restored, StreamUp, TradeNews, TradesListed, What
+from runner.model.command import Command, LatchSet, ListOrders, ListTrades, ReadOrder
+from runner.model.event import OrderRead, OrdersListed, Restored, StreamUp, TradeNews, TradesListed, What
 from runner.model.order import Fill, OrderRow, TradeRow
 from runner.model.settings import SECOND
 
@@ -94,3 +94,25 @@ def test_a_late_copy_of_a_forgotten_order_is_an_alarm() -> None:
     desk.wait(5)
     assert desk.engine.account.ledger.filled_lots(name()) == 2 * LOTS
     assert [(note.level, note.facts["why"]) for note in desk.said("order.adopted")] == [("error", "late")]
+
+
+@pytest.mark.parametrize("missed", [True, False])
+def test_a_forgotten_order_is_known_by_its_number_whatever_name_is_shown(missed: bool) -> None:
+    """`…-BID-10`, shown cut short, bears the name of an earlier order; nor can it be an order that is missed."""
+    whole = name(generation=36)
+    then = START - 3600 * SECOND
+    booked_then = booked(5, 1, client_id=whole, time=then, traded_at=then // SECOND, fee_final=True)
+    orders = (held(generation=37),) if missed else ()
+    desk = Venue((), restored=Restored(EPOCH, orders, {"bid": 37}, fills=(booked_then,)))
+    shown = row(whole[:-1], 1, "done", executed=LOTS)
+    desk.wait(2)
+    look_ups = [each.query for each in desk.asked(ListOrders) if not each.states and each.query > 0]
+    assert bool(look_ups) == missed
+    for query in look_ups or [99]:
+        desk.give(OrdersListed(query, (shown,), full=False, venue_time=desk.now))
+    desk.wait(2)
+    assert not desk.said("order.adopted")
+    assert not desk.said("order.candidate")
+    assert desk.latches() == []
+    assert desk.engine.account.ledger.filled_lots(whole) == LOTS
+    assert desk.engine.account.ledger.position("ROGER") == Decimal("99.9")

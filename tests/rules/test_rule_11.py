@@ -403,6 +403,19 @@ def test_rule_11_a_name_cut_short_to_that_of_an_earlier_order_is_not_believed(ex
     assert not desk.said("tier.proven")
 
 
+def test_rule_11_a_name_cut_short_is_rather_one_that_was_called_absent_than_a_second_copy_of_another() -> None:
+    """Both are later orders of the slot whose name begins so; that one came after all is what the latch is for."""
+    absent, later = held(OrderState.ABSENT, generation=36), held(OrderState.CANCELLED, 45, generation=37)
+    orders = tuple(replace(each, changed=START) for each in (absent, later))
+    desk = Desk((), restored=Restored(EPOCH, orders, {"bid": 37}))
+    desk.give(OrdersListed(99, (row(name(generation=1), 50),), full=False))
+    assert desk.order(absent.client_id).venue_ids == (50,)
+    assert desk.order(later.client_id).venue_ids == (45,)
+    (latch,) = (c.latch for output in desk.outputs for c in output.changes if isinstance(c, LatchSet))
+    assert (latch.name, latch.client_id) == ("late_order", absent.client_id)
+    assert desk.asked(Cancel) == [Cancel(50, absent.client_id)]
+
+
 # Orders that should not exist -----------------------------------------------------------------------------
 
 

@@ -806,6 +806,33 @@ def test_rule_26_a_create_with_a_clear_answer_leaves_no_doubt(refused: bool) -> 
     assert [finish.exit_code for finish in desk.asked(Finish)] == [0]
 
 
+@pytest.mark.parametrize("answer", ["none", "unreadable", "a row", "a refusal"])
+def test_rule_26_the_doubt_of_a_create_outlives_a_crash(answer: str) -> None:
+    """It ended before the crash, and the journal says so; whether a proxy may still bring a copy is in its answer."""
+    desk = Desk()
+    place = desk.place()
+    desk.give(Sent(place.client_id, MILLISECONDS))
+    if answer != "a refusal":
+        desk.give(OrderNews(row(place.client_id, 1, "cancel")))
+    if answer == "unreadable":
+        desk.give(Unknown(place.client_id, "answer 200 cannot be read"))
+    elif answer == "a row":
+        desk.give(Accepted(place.client_id, row(place.client_id, 1, "cancel")))
+    elif answer == "a refusal":
+        desk.give(Rejected(place.client_id, 422, ("market.account.insufficient_balance",)))
+    (order,) = {
+        c.order.client_id: c.order for o in desk.outputs for c in o.changes if isinstance(c, OrderChanged)
+    }.values()
+    assert order.state.terminal
+    again = Desk((), restored=Restored(EPOCH, (order,), {"bid": 0}))
+    again.give(StopRequested("signal"))
+    again.wait(5)
+    clear = answer in {"a row", "a refusal"}
+    assert [finish.exit_code for finish in again.asked(Finish)] == ([0] if clear else [])
+    again.wait((place.sign_before * MILLISECOND + W + D - again.now) / SECOND + 5)
+    assert [finish.exit_code for finish in again.asked(Finish)] == [0]
+
+
 def test_rule_27_a_strategy_that_raises_leaves_nothing_and_ends_with_one() -> None:
     desk = Desk()
     desk.accept(desk.place(), 1)

@@ -94,6 +94,7 @@ async def test_clocks_too_far_apart_are_measured(environment: dict[str, str], ah
 
 
 @pytest.mark.anyio
+@pytest.mark.slow
 async def test_a_key_of_the_same_name_keeps_the_account(environment: dict[str, str]) -> None:
     def second_key(grown: Sandbox) -> None:
         grown.exchange.give_key(msgspec.structs.replace(grown.key, access="feedfacefeedface"))

@@ -9,7 +9,9 @@ import pytest
 from runner.altmarkets.rest import Request, Response
 from runner.edge.clock import Clock
 from runner.edge.rest import Rest
-from runner.run.sandbox import NotATape, Opened, TapeFile, Tapes, read_tapes, serve_tapes
+from runner.run import tapes as files
+from runner.run.ends import CannotRun
+from runner.run.sandbox import Opened, TapeFile, Tapes, serve_tapes
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +45,7 @@ async def test_a_tape_is_served_to_its_end_and_then_held(tape: Path) -> None:
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(serve_tapes, read_tapes(tapes), tapes, "seed", "127.0.0.1", 0, show, over.set)
+            tasks.start_soon(serve_tapes, [files.read(str(tape), {})], tapes, "seed", "127.0.0.1", 0, show, over.set)
             await ready.wait()
             await over.wait()
             assert opened[0].markets == ("LTC-USDT",)
@@ -63,15 +65,21 @@ async def test_at_its_end_the_exchange_closes_if_it_should(tape: Path) -> None:
     said: list[str] = []
     with anyio.fail_after(10):
         await serve_tapes(
-            read_tapes(tapes), tapes, "s", "127.0.0.1", 0, lambda _: said.append("open"), lambda: said.append("over")
+            [files.read(str(tape), {}, symbol="LTC-USDT")],
+            tapes,
+            "s",
+            "127.0.0.1",
+            0,
+            lambda _: said.append("open"),
+            lambda: said.append("over"),
         )
     assert said == ["open", "over"]
 
 
 def test_a_tape_that_cannot_be_used_is_named(tape: Path) -> None:
     tape.write_text("1 {}\n")
-    with pytest.raises(NotATape, match="ltcusdt: line 1 is neither"):
-        read_tapes(Tapes((TapeFile(tape),)))
+    with pytest.raises(CannotRun, match="ltcusdt: line 1 is neither"):
+        files.read(str(tape), {})
 
 
 async def _ask(rest: Rest, request: Request) -> list[dict[str, object]] | dict[str, object]:

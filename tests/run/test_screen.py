@@ -19,6 +19,7 @@ from rich.console import Console
 
 from runner.model.command import Note
 from runner.model.order import Side
+from runner.model.paper import PaperModels
 from runner.report.status import MarketStatus, OrderCounts, OrderStatus, Status
 from runner.run.screen import Screen, view
 
@@ -85,6 +86,15 @@ def drawn(status: Status, width: int, height: int) -> list[str]:
     with console.capture() as capture:
         console.print(view(status, width, height))
     return capture.get().splitlines()
+
+
+def test_what_a_paper_account_assumes_is_on_every_picture() -> None:
+    status = structs.replace(STATUS, model=str(PaperModels()))
+    wide, narrow = drawn(status, 160, 24), drawn(status, 40, 12)
+    assert wide[1].rstrip() == status.model
+    assert narrow[1].startswith("paper: queue risk_averse")
+    assert (len(wide), len(narrow)) <= (24, 12)
+    assert not any("paper: queue" in line for line in drawn(STATUS, 160, 24))
 
 
 def test_all_of_it_is_there_at_eighty_by_twenty_four() -> None:
@@ -155,6 +165,7 @@ statuses = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(statuses, st.integers(30, 200), st.integers(10, 60))
 def test_it_fits(status: Status, width: int, height: int) -> None:

@@ -3,6 +3,7 @@ of each) make it a night's work; every broken law is printed with its story.
 """
 
 import os
+from collections.abc import Callable
 
 import pytest
 from climates import plan
@@ -17,15 +18,12 @@ FIRST = int(os.environ.get("RUNNER_CHAOS_FIRST", "0"))
 
 
 @pytest.mark.slow
-def test_no_law_is_broken_in_any_weather(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_law_is_broken_in_any_weather(say_at_the_end: Callable[[str], None]) -> None:
     tally = Tally()
     for seed in range(FIRST, FIRST + SEEDS):
         tally.add(play(seed, plan(seed, MINUTES)).tally)
-    with capsys.disabled():
-        for found in tally.found[:10]:
-            print("\n" + explained(found, "play it"))  # noqa: T201
-        print(f"\n{tally.summary()}; exits {dict(sorted(tally.exits.items()))}")  # noqa: T201
-    assert tally.found == []
+    say_at_the_end(f"{tally.summary()}; exits {dict(sorted(tally.exits.items()))}")
+    assert tally.found == [], "\n\n".join(explained(each, "play it") for each in tally.found[:10])
     assert tally.faults.total() > SEEDS
     assert tally.doubts.total() > SEEDS // 10
     assert tally.crashes > SEEDS // 10

@@ -157,6 +157,7 @@ def nothing_left(each: World) -> None:
     assert [row for row in open_rows if row["client_id"]] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [*SWITCHES, *VARIANTS])
 def test_the_run_gets_over_it_and_the_books_agree(text: str) -> None:
     each = run_through(text, "in turn")

@@ -109,6 +109,7 @@ def test_only_reducing_orders_pass_and_none_other_stays() -> None:
     assert world.laws.violations == []
 
 
+@pytest.mark.slow
 def test_refusing_lasts_as_long_as_the_loss() -> None:
     world = losing("reject")
     world.run_for(300)
@@ -119,6 +120,7 @@ def test_refusing_lasts_as_long_as_the_loss() -> None:
     assert refused is None or refused.code in {"max_drawdown", "max_mark_age"}  # who holds much may find no mark
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resume", ["after", "next_day"])
 def test_a_latch_goes_when_its_time_has_passed(resume: Literal["after", "next_day"]) -> None:
     world = losing("halt_and_cancel", resume=resume, resume_after=600 * SECOND if resume == "after" else None)

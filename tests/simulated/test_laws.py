@@ -9,7 +9,7 @@ from runner.model.command import FillBooked, OrderChanged
 from runner.model.ids import client_id
 from runner.model.order import Fill, Order, OrderState, Role, Side
 from runner.model.settings import MILLISECOND, SECOND, Limits
-from runner.simulation.laws import LAWS, Account, Laws
+from runner.simulation.laws import LAWS, REPEATED, Account, Laws
 from runner.simulation.markets import SANDBOX_MARKETS
 from runner.simulation.records import Order as Row
 from runner.simulation.records import OrderState as Word
@@ -86,6 +86,10 @@ def written(name: str, state: OrderState) -> OrderChanged:
             sign_before=0,
         )
     )
+
+
+def with_ids(*ids: int) -> OrderChanged:
+    return OrderChanged(msgspec.structs.replace(written(BID, OrderState.OPEN).order, venue_ids=ids))
 
 
 def sign(each: Laws, name: str, **told: bool) -> None:
@@ -169,15 +173,30 @@ def test_a_fill_that_the_venue_does_not_know(wrong: dict[str, int]) -> None:
     assert broken(each) == ["fill_once"]
 
 
-def test_the_other_instances_fill_may_be_booked_under_another_name_but_as_it_is() -> None:
-    """What it creates from a copy of our journal, shown under a cut name, bears the name of an order of ours."""
-    for booked, breaches in (({}, []), ({"lots": 99}, ["fill_once"])):
-        each = laws()
+@pytest.mark.parametrize(
+    ("excused", "bent", "after", "lots", "law"),
+    [
+        (True, True, 14, 100, []),
+        (True, True, 14, 99, ["fill_once"]),
+        (True, True, 16, 100, ["others", "fill_once"]),
+        (True, False, 0, 100, ["others", "fill_once"]),
+        (False, True, 0, 100, ["others", "fill_once"]),
+    ],
+)
+def test_while_names_are_bent_one_that_is_excused_may_be_taken_for_another_of_ours_but_as_it_is(
+    *, excused: bool, bent: bool, after: int, lots: int, law: list[str]
+) -> None:
+    """What another instance creates from a copy of our journal can be shown under the name of an order of ours."""
+    each = laws()
+    if excused:
         each.rivals_begin(NOW)
-        each.signed(BID_2, 1, NOW, in_journal=True, gate_open=True, sender="second")
-        hear(each, row(1, BID_2), trade(1, row(1, BID_2)))
-        each.committed([FillBooked(msgspec.structs.replace(fill(row(1), 1), **booked))], NOW)
-        assert broken(each) == breaches
+    sign(each, BID_2)
+    hear(each, row(1, BID_2), trade(1, row(1, BID_2)), nameless=bent)
+    link = OrderChanged(msgspec.structs.replace(written(BID, OrderState.OPEN).order, venue_ids=(1,)))
+    each.committed([link, FillBooked(msgspec.structs.replace(fill(row(1), 1), lots=lots))], NOW + after * SECOND)
+    assert broken(each) == law
+    each.committed([link], NOW + 3600 * SECOND)  # what it was taken for stays
+    assert broken(each) == law
 
 
 def test_a_fill_that_the_journal_does_not_know_is_missed_at_the_end() -> None:
@@ -186,6 +205,21 @@ def test_a_fill_that_the_journal_does_not_know_is_missed_at_the_end() -> None:
     hear(each, row(1), trade(1, row(1)))
     each.books(NOW, {}, {}, (), MARKETS)
     assert broken(each) == ["fill_once"]
+
+
+@pytest.mark.parametrize(
+    ("left", "after", "law"),
+    [({1}, 9, []), ({1}, 10, ["fill_once"]), ({2}, 9, ["fill_once"]), (None, 9, ["fill_once"])],
+)
+def test_only_the_last_moments_fill_of_an_order_that_is_left_may_be_unknown(
+    left: set[int] | None, after: int, law: list[str]
+) -> None:
+    each = laws()
+    sign(each, BID)
+    hear(each, row(1), trade(1, row(1), 50))
+    moved = {"ROGER": Decimal("0.49875"), "BTC": Decimal("-0.000025")}
+    each.books(NOW + after * SECOND, {}, moved, (), MARKETS, left)
+    assert broken(each) == law
 
 
 @pytest.mark.parametrize(
@@ -296,6 +330,54 @@ def test_nothing_of_ours_comes_to_be_within_the_day_after_exit_0() -> None:
     hear(each, row(1))
     each.alone(NOW, 0, None)
     assert broken(each) == ["clean_exit"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "after", "law"),
+    [
+        ((row(1),), 60, ["clean_exit"]),
+        ((row(1, state=Word.PENDING),), 60, []),
+        ((row(1, state=Word.CANCEL),), 60, ["clean_exit"]),  # and the journal has it open
+        ((row(1, state=Word.CANCEL),), 20, []),
+        ((row(1), row(2)), 60, ["name_once", "clean_exit"]),
+        ((row(1), row(2)), 40, []),  # repeated so late that nobody has to know
+    ],
+)
+def test_in_good_weather_all_that_went_wrong_is_put_right(rows: tuple[Row, ...], after: int, law: list[str]) -> None:
+    for calm in (True, False):
+        each = laws()
+        sign(each, BID)
+        each.excuse(BID, REPEATED)
+        hear(each, *rows)
+        each.committed([with_ids(1)], NOW)
+        if calm:
+            each.calmed(NOW + after * SECOND)
+        each.finished(NOW + after * SECOND, 7, None)
+        assert broken(each) == (law if calm else [])
+
+
+def test_a_repeated_order_is_counted_in_full_once_the_journal_has_its_copies() -> None:
+    for stated, law in ((200, []), (199, ["worst_case"])):
+        each = laws()
+        each.stated = lambda name, lots=stated: lots
+        sign(each, BID)
+        each.excuse(BID, REPEATED)
+        hear(each, row(1), row(2))
+        each.committed([with_ids(1)], NOW)
+        assert broken(each) == []
+        each.committed([with_ids(1, 2)], NOW)
+        assert broken(each) == law
+
+
+def test_an_order_keeps_all_its_numbers() -> None:
+    for second, law in ((with_ids(1, 2), []), (with_ids(2), ["in_journal"])):
+        each = laws()
+        sign(each, BID)
+        each.excuse(BID, REPEATED)
+        hear(each, row(1), row(2))
+        each.committed([with_ids(1)], NOW)
+        each.committed([second], NOW)
+        assert broken(each) == law
 
 
 @pytest.mark.parametrize("bears", [None, "someone-1", client_id("ZZZZZZ", 5, "bid", 0)])

@@ -348,6 +348,7 @@ def test_without_an_answer_the_slot_stays_occupied_until_the_order_is_found() ->
     assert len(each.venue_orders()) == 2
 
 
+@pytest.mark.slow
 def test_absence_is_not_believed_where_the_nonce_window_is_not_proven() -> None:
     each = world()
     each.engine_probe = False
@@ -362,6 +363,7 @@ def test_absence_is_not_believed_where_the_nonce_window_is_not_proven() -> None:
     assert order.state is OrderState.UNKNOWN
 
 
+@pytest.mark.slow
 def test_absence_is_proven_by_two_listings_after_the_last_moment_it_could_come() -> None:
     each = world()
     while not places(each):
@@ -447,6 +449,7 @@ def test_an_order_that_ended_before_the_restart_is_listed_and_changes_nothing() 
         assert each.journal.orders[order.client_id] == ended
 
 
+@pytest.mark.slow
 def test_an_absent_order_counts_in_every_limit_for_ten_minutes_also_after_a_restart() -> None:
     each = world()
     while not places(each):

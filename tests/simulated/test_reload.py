@@ -17,10 +17,11 @@ from runner.model.command import Cancel, Note, Place
 from runner.model.event import Reconfigured, ReloadRefused
 from runner.model.order import Order, Quote, Side
 from runner.model.settings import SECOND, Limits, Settings, TickPolicy
-from runner.run.chaos.ending import first_difference
+from runner.run.chaos.ending import recorded
 from runner.run.chaos.play import play
 from runner.run.chaos.variants import varied
 from runner.run.chaos.world import Faults, World
+from runner.run.replay import first_difference
 from runner.simulation.laws import looser
 from strategies.pure_market_making import PureMarketMaking
 
@@ -291,7 +292,7 @@ def test_a_run_with_reloads_replays_to_the_same_outputs(reloads: list[tuple[floa
         world.reload(*varied(played.settings, played.strategy, str(seed)))
     world.run_for(5)
     assert sum(isinstance(event.what, Reconfigured) for event in world.log) == len(reloads)
-    assert first_difference(played.strategy, world.lives[0]) is None
+    assert first_difference(played.strategy, recorded(world.lives[0])) is None
     assert world.laws.violations == []
 
 

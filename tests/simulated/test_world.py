@@ -47,6 +47,7 @@ def settle_down(each: World) -> None:
     assert set(each.journal.fills) == each.venue_fills()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["one", "two"])
 def test_ten_minutes_of_good_weather(seed: str) -> None:
     each = world(seed)

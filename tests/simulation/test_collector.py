@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.simulation.collector import NotATape, read_lines
-from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Recording, SequenceGap, Touch
+from runner.simulation.collector import read_lines
+from runner.simulation.columns import NotATape
+from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Gap, Recording, Touch
 
 Levels = list[tuple[str, str]]
 START = 1_700_000_000_000_000_000
@@ -91,8 +92,8 @@ def test_a_gap_is_told_and_the_book_stands_still_until_the_next_snapshot() -> No
             depth(12, 17, 17, [("98.0", "0")], []),
         ]
     )
-    assert recording.gaps == (SequenceGap(3, START + 7, 12, 14),)
-    assert "line 3: 2 depth updates are missing" in str(recording.gaps[0])
+    said = "line 3: 2 depth updates are missing before update 14"
+    assert recording.gaps == (Gap(4, START + 7, said, until=START + 10),)
     assert rows(recording)[3:] == [
         (6, BID, 995, 5),
         (10, BID, 1000, 0),

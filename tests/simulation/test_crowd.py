@@ -1,15 +1,17 @@
 """The sandbox's crowd: always two sides, a price that moves, and the same from the same seed."""
 
 from decimal import Decimal
-from statistics import median
+from statistics import mean, median
 
 import pytest
+from msgspec.structs import replace
 
 from runner.model.order import Side
-from runner.simulation.crowd import Temper
+from runner.simulation.crowd import CROWDS, Temper
 from runner.simulation.exchange import CATCH_UP, SECOND, Exchange
-from runner.simulation.feed import BookChanged, Traded
+from runner.simulation.feed import BookChanged, OrderChanged, Traded
 from runner.simulation.markets import SANDBOX_BALANCES, SANDBOX_LISTINGS, SANDBOX_MARKETS
+from runner.simulation.records import OrderState
 from runner.simulation.sandbox import WARM_UP, Sandbox, sandbox
 
 START = 1_700_000_000 * SECOND
@@ -43,6 +45,7 @@ def test_a_fresh_sandbox_is_open_for_business() -> None:
     assert {currency: account.available for currency, account in owned.items()} == SANDBOX_BALANCES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["one", "two"])
 def test_a_market_stays_two_sided_and_moves(seed: str) -> None:
     exchange = opened(seed).exchange
@@ -103,6 +106,7 @@ def test_everything_is_paid_for() -> None:
     assert all(fee > 0 for fee in exchange.accounts.fees.values())
 
 
+@pytest.mark.slow
 def test_the_crowd_is_not_remembered_for_ever() -> None:
     exchange = opened().exchange
     for second in range(0, 2 * MINUTE, 10):
@@ -120,6 +124,7 @@ def heard(exchange: Exchange, stops: list[int]) -> list[str]:
     return [repr(event) for event in exchange.feed]
 
 
+@pytest.mark.slow
 def test_a_seed_is_a_world() -> None:
     once, again = (heard(opened().exchange, [0, 100]) for _ in range(2))
     assert once == again
@@ -150,3 +155,113 @@ def test_listings_are_the_markets() -> None:
     for listing in SANDBOX_LISTINGS:
         assert listing.market.ticks(listing.price) >= 5000  # a tick is two basis points or less
         assert listing.market.lots(listing.quantity) > 10 * listing.market.lots(listing.market.quantity_min)
+
+
+# Kinds of crowds ------------------------------------------------------------------------------------------
+
+
+def one_market(kind: str, seed: str, reaction: float = 0.0) -> Sandbox:
+    return sandbox(seed, START, listings=SANDBOX_LISTINGS[:1], temper=replace(CROWDS[kind], reaction=reaction))
+
+
+def places_in_the_queue(kind: str) -> list[float]:
+    """Of each cancelled order among those at its price: 0 is the front, 1 the back."""
+    exchange = one_market(kind, "queue").exchange
+    places = []
+    resting = {row.id: row for side in Side for row in exchange.database.resting(SANDBOX_MARKETS[0].id, side)}
+    for second in range(3 * MINUTE):
+        exchange.feed.clear()
+        exchange.advance(START + second * SECOND)
+        for event in exchange.feed:
+            if not isinstance(event, OrderChanged):
+                continue
+            row = event.order
+            if row.state is OrderState.CANCEL and row.id in resting:
+                peers = sorted(n for n, peer in resting.items() if (peer.side, peer.ticks) == (row.side, row.ticks))
+                if len(peers) > 1:
+                    places.append(peers.index(row.id) / (len(peers) - 1))
+            if row.state is OrderState.WAIT:
+                resting[row.id] = row
+            else:
+                resting.pop(row.id, None)
+    return places
+
+
+def test_a_front_heavy_crowd_cancels_near_the_front() -> None:
+    uniform, front_heavy = places_in_the_queue("uniform"), places_in_the_queue("front_heavy")
+    assert min(len(uniform), len(front_heavy)) > 100
+    assert abs(mean(uniform) - 0.5) < 0.1
+    assert mean(front_heavy) < 0.35
+
+
+def moves_after_trades(kind: str) -> list[float]:
+    """How far (bps) the mid price goes the taker's way, from just before its order to three seconds later."""
+    exchange, market = one_market(kind, "moves").exchange, SANDBOX_MARKETS[0].id
+    step = SECOND // 10
+    mids: list[float] = []
+    taken: list[tuple[int, int]] = []
+    for number in range(10 * 5 * MINUTE):
+        exchange.feed.clear()
+        exchange.advance(START + number * step)
+        bid, ask = (exchange.book(market).best(side) for side in Side)
+        assert bid is not None
+        assert ask is not None
+        mids.append((bid + ask) / 2)
+        signs = {event.trade.taker.side.sign for event in exchange.feed if isinstance(event, Traded)}
+        taken += [(number, sign) for sign in signs]
+    return [
+        10_000 * sign * (mids[number + 30] - mids[number - 1]) / mids[number - 1]
+        for number, sign in taken
+        if 0 < number < len(mids) - 30
+    ]
+
+
+def test_trades_of_informed_takers_come_before_the_move() -> None:
+    assert mean(moves_after_trades("informed")) > mean(moves_after_trades("uniform")) + 1
+
+
+def answers(reaction: float) -> tuple[int, int]:
+    """A stranger improves the bid every second. How often the next act was an answer, by joining or outbidding, or by
+    leaving the old best price."""
+    world = one_market("uniform", "answers", reaction)
+    exchange, market = world.exchange, SANDBOX_MARKETS[0]
+    joined = left = 0
+    for second in range(2 * MINUTE):
+        exchange.advance(START + second * SECOND)
+        book = exchange.book(market.id)
+        bid, ask = book.best(Side.BUY), book.best(Side.SELL)
+        assert bid is not None
+        assert ask is not None
+        if ask - bid < 3:
+            continue
+        order = exchange.create(world.trader.id, market, Side.BUY, Decimal(300), market.price(bid + 1), at_once=True)
+        exchange.feed.clear()
+        due = exchange.next_due()
+        assert due is not None
+        exchange.advance(due)
+        for event in exchange.feed:
+            if isinstance(event, OrderChanged) and event.order.member != world.trader.id:
+                row = event.order
+                joined += row.state is OrderState.WAIT and row.side is Side.BUY and (row.ticks or 0) >= bid + 1
+                left += row.state is OrderState.CANCEL and row.side is Side.BUY and row.ticks == bid
+        exchange.cancel(order, at_once=True)
+    return joined, left
+
+
+def test_a_crowd_may_answer_to_whoever_improves_the_touch() -> None:
+    (joined, left), (joined_always, left_always) = answers(0.0), answers(1.0)
+    assert joined_always > joined + 20
+    assert left_always > left + 10
+
+
+@pytest.mark.parametrize("kind", CROWDS)
+def test_every_crowd_keeps_its_market_alive(kind: str) -> None:
+    world = one_market(kind, "alive", reaction=0.5)
+    market = SANDBOX_MARKETS[0]
+    for second in range(0, 5 * MINUTE, 5):
+        world.exchange.advance(START + second * SECOND)
+        bid, ask = (world.exchange.book(market.id).best(side) for side in Side)
+        assert bid is not None
+        assert ask is not None
+        assert bid < ask < bid * 1.03
+        assert all(world.exchange.book(market.id).level_count(side) >= Temper().sides_min // 2 for side in Side)

@@ -107,6 +107,7 @@ TAPES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(tape=TAPES)
 def test_a_tape_is_the_same_every_time_however_often_one_looks(tape: list[Scene]) -> None:

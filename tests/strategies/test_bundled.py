@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from runner.config.read import read
 from runner.config.spec import RunSpec, Sandbox
@@ -14,6 +15,7 @@ from runner.engine.reconcile import difference, targets
 from runner.engine.view import Balance, MarketData, Position, View
 from runner.model.event import BookSnapshot, PublicTrade
 from runner.model.order import Fill, Order, OrderState, Role, Side
+from runner.model.paper import PaperModels
 from runner.model.settings import MILLISECOND, SECOND
 from runner.run.markets import known_markets
 from runner.simulation.markets import SANDBOX_LISTINGS
@@ -44,6 +46,21 @@ def test_a_bundled_file_runs_as_it_is(path: Path) -> None:
     assert spec.settings.name == path.stem.replace("_", "-")
     assert spec.connector.venue == Sandbox()
     assert spec.settings.on_stop == "cancel"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_an_overlay_makes_a_paper_account_of_it_that_can_pay(path: Path) -> None:
+    overlay = FOLDER / "overlays" / "paper.yml"
+    layers = [(str(overlay), overlay.read_bytes())]
+    spec = read(path.read_bytes(), file=str(path), overlays=layers, markets=known_markets)
+    assert isinstance(spec, RunSpec)
+    paper = spec.connector.paper
+    assert paper is not None
+    assert spec.warnings == spec_of(path).warnings
+    assert paper == structs.replace(PaperModels(), balances=paper.balances)  # the models that are written out
+    listing = next(one for one in SANDBOX_LISTINGS if one.market.symbol == spec.settings.markets[0])
+    assert spec.demands is not None
+    assert paper.balances[listing.market.base] >= sum(each.quantity for each in spec.demands if each.side is Side.SELL)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -150,6 +167,7 @@ class Desk:
         return Balance(0.0, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["1", "2", "3"])
 def test_the_quickstart_trades_within_its_first_minute_and_within_the_budget(seed: str) -> None:
     """30 requests in 12 s are the account's; a third of them is kept for cancels and look-ups."""

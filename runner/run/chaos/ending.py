@@ -1,20 +1,17 @@
 """After a run: the venue goes on alone for a day, the books are compared, and every life is replayed."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 import msgspec
 
-from runner.engine.core import Engine
-from runner.engine.strategy import Strategy
-from runner.model.event import Event
 from runner.run.chaos.world import Life, World
+from runner.run.replay import first_difference
 from runner.simulation.laws import Violation
+from runner.simulation.record import Entry, packed, unpacked
 
 DAY_S = 86_400.0
-
-_EVENT = msgspec.json.Decoder(Event)
 
 
 def conclude(world: World, before: dict[str, Decimal]) -> list[Violation]:
@@ -26,7 +23,7 @@ def conclude(world: World, before: dict[str, Decimal]) -> list[Violation]:
         exchange = world.venue.exchange
         moved = {currency: world.venue.balance(currency) - amount for currency, amount in before.items()}
         transfers = [transfer for transfer in exchange.transfers if transfer.member == world.grown.trader.id]
-        world.laws.books(world.now, world.journal.fills, moved, transfers, world.markets)
+        world.laws.books(world.now, world.journal.fills, moved, transfers, world.markets, left)
     world.let_pass(DAY_S)
     world.laws.alone(world.now, finish.exit_code, left)
     for life in world.lives:
@@ -34,7 +31,7 @@ def conclude(world: World, before: dict[str, Decimal]) -> list[Violation]:
             for note in output.notes:
                 if note.what == "account.drift":  # this exchange keeps its books
                     world.laws.failed("drift", event.time, "all money is accounted for", str(note.facts))
-        number = first_difference(world.strategy, life)
+        number = first_difference(world.strategy, recorded(life))
         if number is not None:
             event = life.log[number - 1]
             said = f"event {number} ({type(event.what).__name__}) of life {life.number} led to something else"
@@ -42,14 +39,10 @@ def conclude(world: World, before: dict[str, Decimal]) -> list[Violation]:
     return world.laws.violations
 
 
-def first_difference(strategy: type[Strategy], life: Life) -> int | None:
-    """The number of the first event whose output a fresh engine, fed from the log's JSON, says otherwise."""
-    engine = Engine(strategy)
-    encode = msgspec.json.encode
+def recorded(life: Life) -> Iterator[Entry]:
+    """What the record of this life would give back."""
     for event, output in zip(life.log, life.outputs, strict=True):
-        if encode(engine.handle(_EVENT.decode(encode(event)))) != encode(output):
-            return event.number
-    return None
+        yield from unpacked(packed(event, output))
 
 
 def digest(lives: Sequence[Life]) -> str:

@@ -210,6 +210,8 @@ class _Play:
         if self._second is not None and self._second.finish is None:
             self._second.stop()
         self._until(world.now + int(AFTER_S * SECOND))
+        if world.up and world.finish is None:
+            world.laws.calmed(world.now)
 
     def _stop(self) -> None:
         world = self.world

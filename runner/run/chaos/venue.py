@@ -82,7 +82,7 @@ class Venue:
         for call in self._repeated:
             self._excuse_repeated(call)
         self._repeated.clear()
-        nameless = self.exchange.faults.holds("client_id", self.now) is not None
+        nameless = self.nameless
         known = self.known()
         for record in self._heard:
             self.laws.heard(record, self.now, known, nameless=nameless)
@@ -92,6 +92,11 @@ class Venue:
         """A second order under the name of a create that a proxy repeated is the proxy's."""
         if call.kind == "create":
             self.laws.excuse(msgspec.json.decode(call.body)["client_id"], REPEATED)
+
+    @property
+    def nameless(self) -> bool:
+        """Client ids are not shown as they are."""
+        return self.exchange.faults.holds("client_id", self.now) is not None
 
     # Requests ---------------------------------------------------------------------------------------------
 

@@ -443,7 +443,7 @@ class World:
         self.journal.commit(changes)
         self._unwritten = ()
         if self.main:
-            self.laws.committed(changes, self.now)
+            self.laws.committed(changes, self.now, nameless=self.venue.nameless)
             shown = not any(self.venue.exchange.faults.holds(fault, self.now) for fault in _HIDES_HISTORY)
             if shown and any(isinstance(each, Began) and each.beginning.how != "stated" for each in changes):
                 self.laws.rebuilt()

@@ -16,7 +16,7 @@ from runner.config.tree import typed
 from runner.model import parameters
 from runner.model.money import MONEY, ZERO, plain
 from runner.model.parameters import Parameter
-from runner.model.units import Amount, Duration, Rate, Ratio
+from runner.model.units import Amount, Delay, Duration, Rate, Ratio
 
 _MILLISECOND, _DAY = 10**6, 86_400 * 10**9
 _ONE = Decimal(1)
@@ -72,6 +72,8 @@ def scalars(row: Parameter, kind: Any, usual: Usual) -> SearchStrategy[Any]:
         return _ratios(low, high)
     if kind is Rate:
         return st.builds(lambda times, seconds: f"{times}/{seconds}s", _integers(1, 10_000), _integers(1, 86_400))
+    if kind is Delay:
+        return st.builds("{}ms{}".format, _integers(0, 1000), st.sampled_from(["", " + 20ms", " to 1s"]))
     if isinstance(kind, type) and issubclass(kind, Amount):
         return st.sampled_from(usual.currencies(kind)).flatmap(lambda currency: amounts(row, currency, usual))
     if kind is int:
