@@ -37,7 +37,7 @@ HOLD = 1_000_000_000
 
 # Columns of the tables, and how many there are. A book is in blocks of up to `BLOCK` levels, and the directory of a
 # side has a row for each, the best prices last: so little is moved when a level comes or goes, wherever that is.
-FIRST, NUMBER, COUNT, ENTRY = 0, 1, 2, 3  # of a block: the lowest key in it, which it is, and how many levels it has
+FIRST, NUMBER, COUNT, ENTRY = 0, 1, 2, 3  # of a block: no key in it is lower, which it is, and how many levels it has
 KEY, LOTS, TAKEN, LEVEL = 0, 1, 2, 3  # of a level; its key is ticks for a bid, minus ticks for an ask
 ORDER, TICKS, LEFT, AHEAD, CARRY, OWN = 0, 1, 2, 3, 4, 5  # of an order of ours, the best price first, then the oldest
 TIME, SIDE, PRICE, WAITING, HELD = 0, 1, 2, 3, 4  # of what is held: a decrease above zero, a trade below
@@ -277,11 +277,9 @@ def _drop(m: "array[int]", side: int, entry: int, cell: int) -> None:
     for at in range(cell, _end(m, entry) - LEVEL):
         m[at] = m[at + LEVEL]
     m[entry + COUNT] -= 1
-    start = _start(m, entry)
     if m[entry + COUNT]:
-        m[entry + FIRST] = m[start + KEY]
         return
-    m[start] = m[FREE]
+    m[_start(m, entry)] = m[FREE]
     m[FREE] = m[entry + NUMBER] + 1
     m[ENTRIES + side] -= 1
     for at in range(entry, m[DIRECTORY + side] + m[ENTRIES + side] * ENTRY):

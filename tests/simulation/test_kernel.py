@@ -1,13 +1,23 @@
 """Fills on a tape: each assumption by example, and what holds whatever happens beside a model that counts lots."""
 
+import os
+import random
+from array import array
+from pathlib import Path
+from typing import Any, NamedTuple
+
 import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from runner.edge.tape_file import read_tape
 from runner.model.settings import QueueModel
 from runner.simulation.kernel import BUY, MAKER, RISK_AVERSE, SELL, TAKER, TAPE, Fill, Kernel
 from runner.simulation.queues import HOLD
+from runner.simulation.recording import BOUGHT
 
+DATA = Path(os.environ.get("RUNNER_TEST_DATA", Path(__file__).parents[2] / "../shared/data"))
 OURS, LATER = 7, 8
 NOW = 1_700_000_000 * 10**9
 
@@ -218,7 +228,7 @@ class Slow:
         for price in range(1, 13):
             self.square(1 - side, price)
 
-    def trade(self, taker: int, ticks: int, lots: int, now: int) -> None:
+    def trade(self, taker: int, ticks: int, lots: int, now: int, unseen: bool) -> None:
         self.let_go(now)
         side = 1 - taker
         for _ in range(lots):
@@ -229,7 +239,7 @@ class Slow:
                 self.fill(side, reached[0], queue[0], TAPE)
             else:
                 del queue[0]
-        rest = self.explain(side, ticks, lots, 1)
+        rest = 0 if unseen else self.explain(side, ticks, lots, 1)
         if fits := min(rest, self.standing(side, ticks)):
             self.waiting.append([now, side, ticks, -fits])
         for price in range(1, 13):
@@ -370,10 +380,10 @@ class KernelMachine(RuleBasedStateMachine):
         assert all(fill.role == MAKER and fill.other == TAPE for fill in done)
         assert all((ticks >= fill.ticks) if side == BUY else (ticks <= fill.ticks) for fill in done)
 
-    @rule(taker=SIDES, ticks=TICKS, lots=LOTS)
-    def trade(self, taker: int, ticks: int, lots: int) -> None:
-        left = self.kernel.trade(taker, ticks, lots, self.now)
-        self.slow.trade(taker, ticks, lots, self.now)
+    @rule(taker=SIDES, ticks=TICKS, lots=LOTS, unseen=st.booleans())
+    def trade(self, taker: int, ticks: int, lots: int, unseen: bool) -> None:
+        left = self.kernel.trade(taker, ticks, lots, self.now, unseen=unseen)
+        self.slow.trade(taker, ticks, lots, self.now, unseen)
         assert sum(fill.lots for fill in self.settle()) + left == lots
 
     @rule(side=SIDES, ticks=st.integers(0, 12), lots=LOTS, funds=st.integers(-1, 200))
@@ -399,10 +409,30 @@ class KernelMachine(RuleBasedStateMachine):
         if not ticks:
             self.orders.pop(self.last, None)
 
+    # Where it matters: at the prices where our orders are, or would be.
+
+    @rule(side=SIDES, lots=LOTS, behind=st.integers(0, 1))
+    def join(self, side: int, lots: int, behind: int) -> None:
+        best = self.kernel.best(side)
+        if best is not None and 1 <= best[0] - (1 - 2 * side) * behind <= 12:
+            self.place(side, best[0] - (1 - 2 * side) * behind, lots, -1)
+
+    @rule(side=SIDES, lots=LOTS, through=st.integers(0, 1), unseen=st.booleans())
+    def hit(self, side: int, lots: int, through: int, unseen: bool) -> None:
+        best = self.kernel.best(side)
+        if best is not None and 1 <= best[0] - (1 - 2 * side) * through <= 12:
+            self.trade(1 - side, best[0] - (1 - 2 * side) * through, lots, unseen)
+
     @precondition(lambda self: self.orders)
-    @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        order = data.draw(st.sampled_from(sorted(self.orders)))
+    @rule(number=st.integers(0, 99), change=st.integers(-5, 5))
+    def change(self, number: int, change: int) -> None:
+        side, ticks, _ = self.orders[sorted(self.orders)[number % len(self.orders)]]
+        self.level(side, ticks, max(0, self.slow.lots[side].get(ticks, 0) + change))
+
+    @precondition(lambda self: self.orders)
+    @rule(number=st.integers(0, 99))
+    def cancel(self, number: int) -> None:
+        order = sorted(self.orders)[number % len(self.orders)]
         side, ticks, left = self.orders.pop(order)
         before = self.shown[side][ticks]
         assert self.kernel.cancel(order, side)
@@ -442,6 +472,7 @@ class KernelMachine(RuleBasedStateMachine):
             assert self.kernel.visible(side, 99) == sorted(visible.items(), reverse=side == BUY)
             book = {ticks: visible.get(ticks, 0) + own.get(ticks, 0) for ticks in {**visible, **own}}
             assert book == self.shown[side]
+            assert self.kernel.best(side) == next(iter(sorted(book.items(), reverse=side == BUY)), None)
 
     @invariant()
     def the_book_is_not_crossed(self) -> None:
@@ -456,3 +487,193 @@ class KernelMachine(RuleBasedStateMachine):
 
 
 TestKernel = KernelMachine.TestCase
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_long_day_beside_the_model(seed: int) -> None:
+    """The machine without its variety: thousands of steps, most of them where our orders are."""
+    dice, machine = random.Random(seed), KernelMachine()
+    machine.start(MODELS[seed % len(MODELS)])
+    for _ in range(1500):
+        step = dice.random()
+        side, few = dice.randrange(2), dice.randint(1, 4)
+        if step < 0.1:
+            machine.wait(dice.choice((0.2, 0.6, 1.0)))
+        elif step < 0.3:
+            machine.level(side, dice.randint(1, 6) + 6 * side, dice.randint(0, 9))
+        elif step < 0.4:
+            machine.place(side, dice.randint(1, 6) + 6 * side, few, -1)
+        elif step < 0.5:
+            machine.hit(side, dice.randint(1, 9), dice.randrange(2), dice.random() < 0.2)
+        elif step < 0.6:
+            machine.trade(1 - side, dice.randint(1, 6) + 6 * side, few, False)
+        elif machine.orders and step < 0.95:
+            machine.change(dice.randrange(99), dice.randint(-4, 4))
+        elif machine.orders:
+            machine.cancel(dice.randrange(99))
+        machine.the_book_is_the_tape_less_what_was_taken_and_ours()
+        machine.as_many_are_ahead_as_stand_there()
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_a_book_of_many_levels_is_a_book(side: int) -> None:
+    """Filled, worn down and filled again, so that its blocks are split, emptied and used anew."""
+    dice, kernel, book = random.Random(side), Kernel(), dict[int, int]()
+    for step in range(4000):
+        growing = step // 1000 % 2 == 0
+        ticks = dice.randint(1, 400) if growing or not book else dice.choice(list(book))
+        lots = dice.randint(1, 9) if growing else dice.choice((0, 0, 0, 5))
+        kernel.level(side, ticks, lots, NOW)
+        book[ticks] = lots
+        if not lots:
+            del book[ticks]
+        assert kernel.total(side, ticks) == lots
+        if step % 50 == 0 or len(book) < 20:
+            assert kernel.visible(side, 999) == sorted(book.items(), reverse=side == BUY)
+            assert kernel.visible(side, 2) == sorted(book.items(), reverse=side == BUY)[:2]
+
+
+def test_a_market_that_wanders_takes_no_more_memory() -> None:
+    kernel = Kernel()
+    sizes = set()
+    for ticks in range(1, 20_000):
+        kernel.level(BUY, ticks, 1, NOW)
+        kernel.level(BUY, ticks - 50, 0, NOW)
+        sizes.add(len(kernel._cells))
+    assert len(sizes) == 1
+
+
+# Rows, strides, and compiled strides -----------------------------------------------------------------------
+
+
+class Tape(NamedTuple):
+    """Columns, and what is done on the way: (time, order to cancel or 0, side, ticks, lots)."""
+
+    times: "array[int]"
+    kinds: "array[int]"
+    ticks: "array[int]"
+    lots: "array[int]"
+    plan: list[tuple[int, int, int, int, int]]
+
+
+def in_rows(tape: Tape, model: QueueModel) -> list[Any]:
+    kernel, row = Kernel(model), 0
+    seen: list[Any] = []
+    for number, step in enumerate(tape.plan, 1):
+        while row < len(tape.times) and tape.times[row] <= step[0]:
+            kind, rest = tape.kinds[row], (tape.ticks[row], tape.lots[row], tape.times[row])
+            if kind <= SELL:
+                kernel.level(kind, *rest)
+            else:
+                kernel.trade(1 - kind % 2, *rest, unseen=kind > BOUGHT)
+            row += 1
+        seen.append(_act(kernel, number, *step[1:]))
+    return seen
+
+
+def in_strides(tape: Tape, model: QueueModel, *, compiled: bool) -> list[Any]:
+    kernel, seen = Kernel(model, compiled=compiled), []
+    kernel.load(*tape[:4])
+    for number, step in enumerate(tape.plan, 1):
+        stopped = -1
+        while (row := kernel.run(step[0], stop_on_touch=number % 2 == 0)) != stopped:
+            stopped = row
+        seen.append(_act(kernel, number, *step[1:]))
+    return seen
+
+
+def _act(kernel: Kernel, number: int, order: int, side: int, ticks: int, lots: int) -> Any:
+    if order:
+        kernel.cancel(order, side)
+    else:
+        kernel.place(number, side, ticks, lots, -1)
+    sides = (BUY, SELL)
+    return fills(kernel), *([kernel.own(s), kernel.recorded(s), kernel.taken(s), kernel.best(s)] for s in sides)
+
+
+@st.composite
+def tapes(draw: st.DrawFn) -> Tape:
+    """An honest book, many of its levels side by side, so that blocks are split and given back."""
+    steps = st.sampled_from((0, 1, HOLD // 3, HOLD))
+    rows = draw(st.lists(st.tuples(steps, st.integers(0, 5), st.integers(1, 60), st.integers(0, 9)), max_size=120))
+    book: tuple[dict[int, int], dict[int, int]] = ({}, {})
+    tape = Tape(*(array("q") for _ in range(4)), [])
+    now = NOW
+    for step, kind, ticks, lots in rows:
+        now += step
+        if kind <= SELL:
+            there = book[1 - kind]
+            if lots and there and (ticks >= min(there) if kind == BUY else ticks <= max(there)):
+                continue
+            book[kind].pop(ticks, None)
+            if lots:
+                book[kind][ticks] = lots
+        for column, value in zip(tape[:4], (now, kind, ticks, lots if kind <= SELL else lots + 1), strict=True):
+            column.append(value)
+        if draw(st.booleans()):
+            side, cancel = draw(SIDES), draw(st.integers(0, len(tape.plan)))
+            tape.plan.append((now, cancel, side, draw(st.integers(1, 60)), draw(LOTS)))
+    tape.plan.append((now, 0, BUY, 1, 1))
+    return tape
+
+
+@given(tape=tapes(), model=st.sampled_from(MODELS))
+def test_a_tape_in_strides_is_the_tape_row_by_row(tape: Tape, model: QueueModel) -> None:
+    assert in_strides(tape, model, compiled=False) == in_rows(tape, model)
+
+
+@pytest.mark.slow
+@given(tape=tapes(), model=st.sampled_from(MODELS))
+@settings(deadline=None)
+def test_a_compiled_kernel_does_the_same(tape: Tape, model: QueueModel) -> None:
+    pytest.importorskip("numba")
+    assert in_strides(tape, model, compiled=True) == in_rows(tape, model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["btcusdt", "ethusdt"])
+def test_a_compiled_kernel_does_the_same_on_a_real_market(name: str) -> None:
+    pytest.importorskip("numba")
+    path = DATA / f"binance-spot-{name}-20240808.gz"
+    if not path.exists():
+        pytest.skip(f"no recording at {path.resolve()}; RUNNER_TEST_DATA names the folder that has it")
+    recording, rows = read_tape(path), 10_000
+    columns = [column[:rows] for column in (recording.times, recording.kinds, recording.ticks, recording.lots)]
+    best, tape = {BUY: 0, SELL: 0}, Tape(*columns, [])
+    for time, kind, ticks in zip(*columns[:3], strict=True):
+        best[1 - kind % 2] = ticks if kind > SELL else best[1 - kind % 2]  # where somebody has bought or sold last
+        if kind > SELL and len(tape.plan) < 100 and best[SELL]:
+            number = len(tape.plan)
+            tape.plan.append((time, max(0, number - 5) if number % 2 else 0, number // 2 % 2, ticks, 20_000))
+    tape.plan.append((columns[0][-1], 0, BUY, 1, 1))
+    for model in MODELS:
+        seen = in_strides(tape, model, compiled=True)
+        assert seen == in_strides(tape, model, compiled=False)
+        assert sum(len(one[0]) for one in seen) > 20
+
+
+def test_what_is_not_a_tape_is_refused() -> None:
+    good = [array("q", column) for column in ((1, 2), (0, 3), (1, 1), (0, 1))]
+    for column, values, told in (
+        (0, (2, 1), "times of a tape decrease"),
+        (0, (1,), "of one length"),
+        (1, (0, 6), "kinds of a tape are between 0 and 5"),
+        (2, (1, 0), "ticks of a tape are between 1"),
+        (3, (0, 2**53 + 1), "lots of a tape are between 0"),
+    ):
+        columns = list(good)
+        columns[column] = array("q", values)
+        with pytest.raises(ValueError, match=told):
+            Kernel().load(*columns)
+
+
+def test_a_stride_stops_where_it_should() -> None:
+    kernel = Kernel()
+    rows = [(1, 0, 100, 5), (1, 1, 102, 5), (2, 0, 99, 1), (3, 0, 100, 6), (4, 2, 100, 7), (4, 0, 99, 2), (5, 0, 98, 1)]
+    kernel.load(*(array("q", column) for column in zip(*rows, strict=True)))
+    assert (kernel.run(1, stop_on_touch=False), kernel.time) == (2, 1)
+    kernel.place(OURS, BUY, 100, 9, -1)
+    assert (kernel.run(9, stop_on_touch=True), kernel.time) == (4, 3)  # another size at the best price
+    assert (kernel.run(9, stop_on_touch=False), kernel.time) == (6, 4)  # the whole moment of a fill
+    assert fills(kernel) == [Fill(OURS, 100, 2, MAKER, TAPE)]
+    assert (kernel.run(9, stop_on_touch=False), kernel.row) == (7, 7)
