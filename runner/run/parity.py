@@ -57,6 +57,9 @@ Step = tuple[Event, Output]
 def parity_of(name: str, environment: Environment, strategy: type[Strategy] | None = None) -> Parity:
     """Judge the recorded run of that name, with the strategy of its record or another. Raises CannotRun."""
     record = open_record(name, environment)
+    if record.snapshot is not None:
+        what = f"the record of {record.header.run} has lost its oldest files, and how the run began with them"
+        raise CannotRun(Exit.USAGE, f"{what}: record with a larger recording.max_run_mb")
     steps = [(event, Output() if output is None else decoded(output)) for event, output in record]
     recordings = tapes(event for event, _ in steps)
     return parity(record.header.run, steps, strategy or strategy_of(record.header), list(recordings.values()))

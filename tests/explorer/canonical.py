@@ -26,7 +26,7 @@ LONG_AGO = -12  # steps
 _LEFT_OUT = {
     Engine: "settings strategy markets ticks reason feeds _restored _slots _state_text _began _idle _free _refill_at "
     "_offset _said _handlers _strategy_type verdicts held",
-    Account: "ledger funds guard heard_at checks past _queries longest_doubt _reserve _forget_at _balances_at _failing",
+    Account: "ledger funds guard heard_at checks past longest_doubt _reserve _forget_at _balances_at _failing",
     Orders: "_tag _epoch _settle_time _began _markets _ledger _funds _live _by_venue highest_id",
     Strangers: "_count",
     Watch: "_settle _created _last_query _newest_trade _trades_from _venue_ahead",
