@@ -54,7 +54,9 @@ CLOCK_OFFSET_MAX = 4 * SECOND  # the venue's nonce window is 5 s either way
 ONCE_WITHIN = 30 * SECOND
 RETRY_BLOCKED = 50 * MILLISECOND
 
-_MARKET_NEWS = frozenset({events.BookDelta, events.PublicTrade, events.StreamAlive, events.Advanced})
+_OFTEN_NOTHING = frozenset(
+    {events.BalanceNews, events.Budget, events.BookDelta, events.PublicTrade, events.StreamAlive, events.Advanced}
+)
 _LEAVES: Mapping[str, Leaves] = {"cancel": "nothing", "cancel_opening": "reducing", "leave": "all"}
 _ON_ITS_WAY = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN})
 _UNRESOLVED = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.UNKNOWN, OrderState.CANCELLING})
@@ -134,14 +136,14 @@ class Engine:
         self._handlers[kind](event.what, now, out)
         if not self.markets:
             return out.output(None)
-        if kind in _MARKET_NEWS and self._nothing_follows(now, out):
+        if kind in _OFTEN_NOTHING and self._nothing_follows(now, out):
             return self._idle
         self._wake_at = self._step(event.number, now, out)
         self._idle = Output(wake_at=self._wake_at)
         return out.output(self._wake_at)
 
     def _nothing_follows(self, now: int, out: Effects) -> bool:
-        """Most market news change no decision: no tick is due by them, and nothing else is due yet."""
+        """Most of these events change no decision: no tick is due by them, and nothing else is due yet."""
         if out.notes or not self._was_ready or self._wake_at is None or now >= self._wake_at:
             return False
         caused = self._caused
