@@ -20,34 +20,21 @@ Python runs. Both ways work on the same memory and give the same fills.
 """
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from runner.model.settings import QueueModel
 from runner.simulation import queues
+
+# isort: off
 from runner.simulation.queues import (
-    AHEAD,
-    COUNTERS,
-    FILL,
-    FILLS,
-    HELD,
-    KEY,
-    LEFT,
-    LEVEL,
-    LEVELS,
-    LOTS,
-    ORDER,
-    ORDERS,
-    OTHER,
-    OWN,
-    POWER,
-    ROW,
-    TAKEN,
-    TICKS,
-    State,
-)
+    AHEAD, BLOCK, BLOCKS, COUNT, DIRECTORY, END, ENTRIES, ENTRY, FILL, FILLED, FILLS, HELD, KEY, LEFT, LEVEL, LOTS,
+    NUMBER, ORDER, ORDERS, OTHER, OWN, OWNS, POWER, ROW, TABLES, TAKEN, TICKS,
+)  # fmt: skip
+
+# isort: on
 from runner.simulation.queues import BUY as BUY
 from runner.simulation.queues import SELL as SELL
 from runner.simulation.queues import TAPE as TAPE
@@ -89,20 +76,14 @@ class Kernel:
     Raises CannotCompile where `compiled` is asked for and not possible.
     """
 
-    __slots__ = ("_columns", "_run", "_state", "_views", "changes", "fills", "touched")
+    __slots__ = ("_cells", "_columns", "_run", "_views", "changes", "fills", "touched")
 
     def __init__(self, queue: QueueModel = RISK_AVERSE, *, compiled: bool = False) -> None:
-        self._state = State(
-            _cells(COUNTERS),
-            (_cells(LEVEL * 64), _cells(LEVEL * 64)),
-            (_cells(OWN * 8), _cells(OWN * 8)),
-            _cells(HELD * 256),
-            _cells(FILL * 16),
-        )
-        self._state.at[POWER] = {"risk_averse": 0, "proportional": 1, "power": queue.n}[queue.name]
+        self._cells = _tables([16 * width for width in WIDTHS])
+        self._cells[POWER] = {"risk_averse": 0, "proportional": 1, "power": queue.n}[queue.name]
         self._run = compiled_run() if compiled else None
-        self._columns = (_cells(0), _cells(0), _cells(0), _cells(0))
-        self._views: tuple[Any, ...] = ()  # the state and the columns as numba takes them
+        self._columns = (array("q"), array("q"), array("q"), array("q"))
+        self._views: tuple[Any, ...] = ()  # the cells and the columns as numba takes them
         self.fills: list[Fill] = []
         self.changes = 0
         """How often own orders, or what they took, have changed in another way than by the tape."""
@@ -113,7 +94,7 @@ class Kernel:
     def level(self, side: int, ticks: int, lots: int, now: int) -> None:
         """A recorded level has a new total, zero if it is gone."""
         self._make_room(1)
-        if queues.level(self._state, side, ticks, lots, now):
+        if queues.level(self._cells, side, ticks, lots, now):
             self._take_fills(1 - side)
             self.touched.append((side, ticks))
 
@@ -123,7 +104,7 @@ class Kernel:
         `unseen`: it hit an order that is not on the tape, so no level shrinks by it.
         """
         self._make_room(1)
-        left = queues.trade(self._state, taker, ticks, lots, now, unseen)
+        left = queues.trade(self._cells, taker, ticks, lots, now, unseen)
         self._take_fills(1 - taker)
         return left
 
@@ -145,7 +126,7 @@ class Kernel:
                 if min(column) < least or max(column) > most:
                     raise ValueError(f"the {name} of a tape are between {least} and {most}")
         self._columns = columns
-        self._state.at[ROW] = 0
+        self._cells[ROW] = 0
         self._views = ()
 
     def run(self, until: int, *, stop_on_touch: bool) -> int:
@@ -155,20 +136,20 @@ class Kernel:
         """
         while True:
             if self._run is None:
-                rows = queues.run(self._state, *self._columns, until, stop_on_touch)
+                rows = queues.run(self._cells, *self._columns, until, stop_on_touch)
             else:
                 rows = self._run(*(self._views or self._look()), until, stop_on_touch)
             if not rows:
                 break
             self._make_room(rows)
-        if self._state.at[FILLS]:
+        if self._cells[FILLS]:
             self._take_fills()
-        return self._state.at[ROW]
+        return self._cells[ROW]
 
     @property
     def row(self) -> int:
         """Loaded rows that have been played."""
-        return self._state.at[ROW]
+        return self._cells[ROW]
 
     @property
     def time(self) -> int:
@@ -184,20 +165,20 @@ class Kernel:
         not made (wire reference 5.4); -1 means that nothing does.
         """
         self.changes += 1
-        state, there = self._state, 1 - side
+        cells, there = self._cells, 1 - side
         sign = 1 if there == BUY else -1
         left = lots
         while left:
-            key, there_lots = queues.best(state, there)
+            key, standing = queues.best(cells, there)
             price, own = sign * key, None
-            if state.at[ORDERS + there]:
-                first = self._own(there, 0)
+            if cells[ORDERS + there]:
+                first = self._own(cells[OWNS + there])
                 # At one price the tape comes first: own orders stand behind what is visible.
                 if not price or sign * (first.ticks - price) > 0:
-                    price, there_lots, own = first.ticks, first.left, first
+                    price, standing, own = first.ticks, first.left, first
             if not price or (ticks and sign * (price - ticks) < 0):
                 break
-            matched = min(left, there_lots)
+            matched = min(left, standing)
             if funds >= 0:
                 if price * matched > funds:
                     break
@@ -206,8 +187,7 @@ class Kernel:
             if own is None:
                 self._take(there, price, matched)
             else:
-                self._make_room(1)
-                queues.serve(state, there, 0, matched, order)
+                queues.serve(cells, there, cells[OWNS + there], matched, order)
                 self._take_fills(there)
             left -= matched
         if left and ticks:
@@ -216,12 +196,11 @@ class Kernel:
 
     def cancel(self, order: int, side: int) -> bool:
         """Whether it was there. What was hidden before it stays so until the feed changes it."""
-        for index in range(self._state.at[ORDERS + side]):
-            own = self._own(side, index)
-            if own.order == order:
+        for cell in self._orders(side):
+            if self._cells[cell + ORDER] == order:
                 self.changes += 1
-                queues.remove(self._state, side, index)
-                self.touched.append((side, own.ticks))
+                self.touched.append((side, self._cells[cell + TICKS]))
+                queues.remove(self._cells, side, cell)
                 return True
         return False
 
@@ -229,125 +208,116 @@ class Kernel:
         """Drop all own orders, as an engine that restarts does; nobody is told of it."""
         self.changes += 1
         for side in (BUY, SELL):
-            self._state.at[ORDERS + side] = 0
+            self._cells[ORDERS + side] = 0
 
     def _take(self, side: int, ticks: int, lots: int) -> None:
         """An order of ours takes from the front of a recorded level."""
-        at, book, orders = self._state.at, self._state.books[side], self._state.orders[side]
-        index = queues.find(book, at[LEVELS + side], ticks if side == BUY else -ticks)
-        book[index * LEVEL + TAKEN] += lots
-        for own in range(at[ORDERS + side]):
-            if orders[own * OWN + TICKS] == ticks:
-                orders[own * OWN + AHEAD] = max(0, orders[own * OWN + AHEAD] - lots)
-        queues.cut(self._state, side, ticks)
+        cells = self._cells
+        cells[queues.find(cells, side, ticks) + TAKEN] += lots
+        for cell in self._orders(side):
+            if cells[cell + TICKS] == ticks:
+                cells[cell + AHEAD] = max(0, cells[cell + AHEAD] - lots)
+        queues.cut(cells, side, ticks)
         self.touched.append((side, ticks))
 
     def _rest(self, order: int, side: int, ticks: int, left: int) -> None:
-        at = self._state.at
-        count, sign = at[ORDERS + side], 1 if side == BUY else -1
-        if (count + 1) * OWN > len(self._state.orders[side]):
-            self._grow(OWN)
-        orders, place = self._state.orders[side], count
-        while place and sign * (ticks - orders[(place - 1) * OWN + TICKS]) > 0:
-            place -= 1
+        self._make_room(1)
+        cells, sign = self._cells, 1 if side == BUY else -1
         # What is held counts: lots that have gone while their trade is still to come are ahead until it comes.
-        ahead = max(0, queues.queued(self._state, side, ticks))
-        orders[place * OWN : (count + 1) * OWN] = (
-            array("q", (order, ticks, left, ahead, 0)) + orders[place * OWN : count * OWN]
-        )
-        at[ORDERS + side] = count + 1
+        ahead = max(0, queues.queued(cells, side, ticks))
+        at = end = cells[OWNS + side] + cells[ORDERS + side] * OWN
+        while at > cells[OWNS + side] and sign * (ticks - cells[at - OWN + TICKS]) > 0:
+            at -= OWN
+        cells[at : end + OWN] = array("q", (order, ticks, left, ahead, 0)) + cells[at:end]
+        cells[ORDERS + side] += 1
         self.touched.append((side, ticks))
 
     # What there is ---------------------------------------------------------------------------------------
 
     def total(self, side: int, ticks: int) -> int:
         """Lots that the world sees at a price: recorded ones that are still there, and ours."""
-        return queues.visible(self._state, side, ticks) + sum(own.left for own in self.own(side) if own.ticks == ticks)
+        return queues.visible(self._cells, side, ticks) + sum(own.left for own in self.own(side) if own.ticks == ticks)
 
     def best(self, side: int) -> tuple[int, int] | None:
         """The best level (ticks, lots) that the world sees: recorded lots that are still there, and ours."""
-        state, sign = self._state, 1 if side == BUY else -1
-        key, lots = queues.best(state, side)
-        orders = state.orders[side]
-        for cell in range(0, state.at[ORDERS + side] * OWN, OWN):
-            own = sign * orders[cell + TICKS]
+        cells, sign = self._cells, 1 if side == BUY else -1
+        key, lots = queues.best(cells, side)
+        for cell in self._orders(side):
+            own = sign * cells[cell + TICKS]
             if lots and own < key:
                 break
-            key, lots = own, orders[cell + LEFT] + (lots if own == key else 0)
+            key, lots = own, cells[cell + LEFT] + (lots if own == key else 0)
         return (abs(key), lots) if lots else None
 
     def visible(self, side: int, count: int) -> list[tuple[int, int]]:
         """Up to `count` recorded levels (ticks, lots) that can be met, best first."""
-        book, index = self._state.books[side], self._state.at[LEVELS + side] * LEVEL
+        cells = self._cells
         found: list[tuple[int, int]] = []
-        while index and len(found) < count:
-            index -= LEVEL
-            if lots := book[index + LOTS] - book[index + TAKEN]:
-                found.append((abs(book[index + KEY]), lots))
+        for cell in self._levels(side):
+            if len(found) == count:
+                break
+            if lots := cells[cell + LOTS] - cells[cell + TAKEN]:
+                found.append((abs(cells[cell + KEY]), lots))
         return found
 
     def recorded(self, side: int) -> dict[int, int]:
         """All levels of the tape, ticks to lots, whatever was taken."""
-        return {ticks: lots for ticks, lots, _ in self._levels(side)}
+        return {abs(self._cells[cell + KEY]): self._cells[cell + LOTS] for cell in self._levels(side)}
 
     def taken(self, side: int) -> dict[int, int]:
         """What is not there any more of recorded levels, ticks to lots."""
-        return {ticks: taken for ticks, _, taken in self._levels(side) if taken}
+        cells = self._cells
+        return {abs(cells[cell + KEY]): cells[cell + TAKEN] for cell in self._levels(side) if cells[cell + TAKEN]}
 
     def own(self, side: int) -> list[Own]:
         """Resting orders that are not on the tape, best price first, then oldest."""
-        return [self._own(side, index) for index in range(self._state.at[ORDERS + side])]
+        return [self._own(cell) for cell in self._orders(side)]
 
-    def _levels(self, side: int) -> list[tuple[int, int, int]]:
-        book = self._state.books[side]
-        return [
-            (abs(book[cell + KEY]), book[cell + LOTS], book[cell + TAKEN])
-            for cell in range(0, self._state.at[LEVELS + side] * LEVEL, LEVEL)
-        ]
+    def _levels(self, side: int) -> Iterator[int]:
+        """Cells of all recorded levels, best first."""
+        cells, start = self._cells, self._cells[DIRECTORY + side]
+        for entry in range(start + (cells[ENTRIES + side] - 1) * ENTRY, start - 1, -ENTRY):
+            block = cells[BLOCKS] + cells[entry + NUMBER] * BLOCK * LEVEL
+            yield from range(block + (cells[entry + COUNT] - 1) * LEVEL, block - 1, -LEVEL)
 
-    def _own(self, side: int, index: int) -> Own:
-        cells = self._state.orders[side]
-        cell = index * OWN
+    def _orders(self, side: int) -> range:
+        start = self._cells[OWNS + side]
+        return range(start, start + self._cells[ORDERS + side] * OWN, OWN)
+
+    def _own(self, cell: int) -> Own:
+        cells = self._cells
         return Own(cells[cell + ORDER], cells[cell + TICKS], cells[cell + LEFT], cells[cell + AHEAD])
 
     # Memory ----------------------------------------------------------------------------------------------
 
     def _take_fills(self, side: int | None = None) -> None:
         """Of resting orders; those of a side touched its levels."""
-        cells = self._state.fills
-        for cell in range(0, self._state.at[FILLS] * FILL, FILL):
+        cells, start = self._cells, self._cells[FILLED]
+        for cell in range(start, start + cells[FILLS] * FILL, FILL):
             ticks = cells[cell + TICKS]
             self.fills.append(Fill(cells[cell + ORDER], ticks, cells[cell + LEFT], MAKER, cells[cell + OTHER]))
             if side is not None:
                 self.touched.append((side, ticks))
-        self._state.at[FILLS] = 0
+        cells[FILLS] = 0
 
     def _make_room(self, rows: int) -> None:
-        while not queues.fits(self._state, rows):
+        while not queues.fits(self._cells, rows):
             self._grow(rows)
 
     def _grow(self, rows: int) -> None:
-        """Make every table larger. They are replaced, since a compiled run has a view of each."""
-        at, books, orders, held, fills = self._state
-        self._state = State(
-            at,
-            (_larger(books[BUY], rows * LEVEL), _larger(books[SELL], rows * LEVEL)),
-            (_larger(orders[BUY], OWN), _larger(orders[SELL], OWN)),
-            _larger(held, rows * HELD),
-            _larger(fills, rows * FILL),
-        )
+        """Make every table larger. The cells are replaced, since a compiled run has a view of them."""
+        old = self._cells
+        starts = old[DIRECTORY : END + 1]
+        sizes = [after - before for before, after in pairwise(starts)]
+        new = _tables([max(2 * size, size + rows * width) for size, width in zip(sizes, WIDTHS, strict=True)])
+        new[:DIRECTORY] = old[:DIRECTORY]
+        for start, place, size in zip(starts, new[DIRECTORY:END], sizes, strict=False):
+            new[place : place + size] = old[start : start + size]
+        self._cells = new
         self._views = ()
 
     def _look(self) -> tuple[Any, ...]:
-        at, books, orders, held, fills = self._state
-        state = State(
-            _view(at),
-            (_view(books[0]), _view(books[1])),
-            (_view(orders[0]), _view(orders[1])),
-            _view(held),
-            _view(fills),
-        )
-        self._views = (state, *(_view(column) for column in self._columns))
+        self._views = tuple(_view(column) for column in (self._cells, *self._columns))
         return self._views
 
 
@@ -373,22 +343,24 @@ def compiled_run() -> Callable[..., int]:
 
 
 COMPILED_PARTS = tuple(
-    value
-    for name, value in vars(queues).items()
-    if callable(value) and value.__module__ == queues.__name__ and name not in ("run", "State")
+    part
+    for part in vars(queues).values()
+    if getattr(part, "__module__", "") == queues.__name__ and part is not queues.run
 )
+WIDTHS = (ENTRY, ENTRY, OWN, OWN, HELD, FILL, BLOCK * LEVEL)
+"""Of the tables, in their order."""
 
 
-def _cells(count: int) -> "array[int]":
-    return array("q", bytes(8 * count))
+def _tables(sizes: Sequence[int]) -> "array[int]":
+    """Empty tables of so many cells."""
+    starts = list(accumulate(sizes, initial=TABLES))
+    cells = array("q", bytes(8 * starts[-1]))
+    cells[DIRECTORY : END + 1] = array("q", starts)
+    return cells
 
 
 def _whole(column: "array[int]") -> "array[int]":
     return column if column.typecode == "q" else array("q", column)
-
-
-def _larger(cells: "array[int]", more: int) -> "array[int]":
-    return cells + _cells(max(len(cells), more))
 
 
 def _view(cells: "array[int]") -> Any:

@@ -1,7 +1,8 @@
 """The fill kernel's arithmetic: a book, the queues of our orders in it, and what waits for its other half.
 
-Functions over arrays of whole numbers and nothing else, so that numba can compile them as they stand (kernel.py); as
-plain Python they do the same over the same memory. Whoever calls sees to it that rows fit (`fits`).
+Functions over one array of whole numbers and nothing else, so that numba can compile them as they stand (kernel.py); as
+plain Python they do the same over the same memory. The first cells say how many rows each table has and where it
+begins. Whoever calls sees to it that what a row adds has room (`fits`).
 
 What a queue is. At each price with an order of ours stands what we believe of the recorded queue:
 
@@ -24,7 +25,6 @@ are those of the queued lots that are served before it: it never grows, and is n
 """
 
 from array import array
-from typing import NamedTuple
 
 BUY, SELL = 0, 1
 BOUGHT = 3
@@ -35,107 +35,93 @@ TAPE = 0
 HOLD = 1_000_000_000
 """ns of tape for which a decrease waits for its trade, and a trade for its decrease."""
 
-# Columns. The best price is last in a book, so that what changes most is found and moved fastest.
+# Columns of the tables, and how many there are. A book is in blocks of up to `BLOCK` levels, and the directory of a
+# side has a row for each, the best prices last: so little is moved when a level comes or goes, wherever that is.
+FIRST, NUMBER, COUNT, ENTRY = 0, 1, 2, 3  # of a block: the lowest key in it, which it is, and how many levels it has
 KEY, LOTS, TAKEN, LEVEL = 0, 1, 2, 3  # of a level; its key is ticks for a bid, minus ticks for an ask
 ORDER, TICKS, LEFT, AHEAD, CARRY, OWN = 0, 1, 2, 3, 4, 5  # of an order of ours, the best price first, then the oldest
 TIME, SIDE, PRICE, WAITING, HELD = 0, 1, 2, 3, 4  # of what is held: a decrease above zero, a trade below
 OTHER, FILL = 3, 4  # of a fill of a resting order, after ORDER, TICKS and lots
+BLOCK = 16
 
-# Places of `at`, the counters: those of a side are two.
-LEVELS, ORDERS, HEAD, TAIL, FILLS, ROW, POWER, COUNTERS = 0, 2, 4, 5, 6, 7, 8, 9
+# The first cells: how many rows are in use, of what is held those from HEAD to TAIL; blocks that were ever used, and
+# the number after that of the first free one among them, which names the next. Names of a side stand for two cells.
+ENTRIES, ORDERS, HEAD, TAIL, FILLS, MADE, FREE, ROW, POWER = 0, 2, 4, 5, 6, 7, 8, 9, 10
+# Where the tables begin, in this order, and where the last ends.
+DIRECTORY, OWNS, WAITS, FILLED, BLOCKS, END, TABLES = 11, 13, 15, 16, 17, 18, 19
 
 _FRACTION = 2.0**52
 """Parts of a lot in which the rest of a spread decrease is carried on to the next one."""
 
 
-class State(NamedTuple):
-    """All that a kernel knows. `books` and `orders` are of both sides, bids first."""
-
-    at: "array[int]"
-    books: "tuple[array[int], array[int]]"
-    orders: "tuple[array[int], array[int]]"
-    held: "array[int]"
-    fills: "array[int]"
-
-
 # The tape --------------------------------------------------------------------------------------------------
 
 
-def level(state: State, side: int, ticks: int, lots: int, now: int) -> bool:
+def level(m: "array[int]", side: int, ticks: int, lots: int, now: int) -> bool:
     """A recorded level has a new total, zero if it is gone. Whether that is a change."""
-    at, book = state.at, state.books[side]
-    let_go(state, now)
+    let_go(m, now)
     key = ticks if side == BUY else -ticks
-    count = at[LEVELS + side]
-    index = find(book, count, key)
-    known = index < count and book[index * LEVEL + KEY] == key
-    before = book[index * LEVEL + LOTS] if known else 0
+    entry = _entry(m, side, key)
+    cell = _place(m, entry, key)
+    known = cell < _end(m, entry) and m[cell + KEY] == key
+    before = m[cell + LOTS] if known else 0
     if lots == before:
         return False
     hidden = 0
-    if at[ORDERS + 1 - side] and _reaches(state, 1 - side, 0, ticks):
-        hidden = _meet(state, 1 - side, ticks, lots - before, lots)
-    if lots == 0:
-        for cell in range(index * LEVEL, (count - 1) * LEVEL):
-            book[cell] = book[cell + LEVEL]
-        at[LEVELS + side] = count - 1
+    if m[ORDERS + 1 - side] and _reaches(m, 1 - side, m[OWNS + 1 - side], ticks):
+        hidden = _meet(m, 1 - side, ticks, lots - before, lots)
+    if not lots:
+        _drop(m, side, entry, cell)
     else:
         if not known:
-            for cell in range(count * LEVEL - 1, index * LEVEL - 1, -1):
-                book[cell + LEVEL] = book[cell]
-            at[LEVELS + side] = count + 1
-            book[index * LEVEL + KEY] = key
-        book[index * LEVEL + LOTS] = lots
-        book[index * LEVEL + TAKEN] = hidden
-    own = first_at(state, side, ticks)
+            cell = _insert(m, side, entry, cell, key)
+        m[cell + LOTS] = lots
+        m[cell + TAKEN] = hidden
+    watched = first_at(m, side, ticks) >= 0
     if lots < before:
-        rest = _explain(state, side, ticks, before - lots, -1)
-        if rest and own >= 0:
-            _hold(state, side, ticks, rest, now)
-    if own >= 0:
-        cut(state, side, ticks)
+        rest = _explain(m, side, ticks, before - lots, -1)
+        if rest and watched:
+            _hold(m, side, ticks, rest, now)
+    if watched:
+        cut(m, side, ticks)
     return True
 
 
-def trade(state: State, taker: int, ticks: int, lots: int, now: int, unseen: bool) -> int:
+def trade(m: "array[int]", taker: int, ticks: int, lots: int, now: int, unseen: bool) -> int:
     """A recorded trade by its taker's side. Returns the lots that nobody of ours had a part in.
 
     `unseen`: it hit an order that is not on the tape, so no decrease was and none will be told of it.
     """
-    at, side = state.at, 1 - taker
-    let_go(state, now)
-    left, filled = lots, 0
-    if at[ORDERS + side]:
-        orders, index, price, used = state.orders[side], 0, 0, 0
-        while index < at[ORDERS + side] and _reaches(state, side, index, ticks):
-            cell = index * OWN
-            if orders[cell + TICKS] != price:
+    let_go(m, now)
+    side, left, filled = 1 - taker, lots, 0
+    if m[ORDERS + side]:
+        cell, price, used = m[OWNS + side], 0, 0
+        while cell < m[OWNS + side] + m[ORDERS + side] * OWN and _reaches(m, side, cell, ticks):
+            if m[cell + TICKS] != price:
                 if not left:
                     break
-                price, used = orders[cell + TICKS], 0
-            eaten = min(left, max(0, orders[cell + AHEAD] - used))
+                price, used = m[cell + TICKS], 0
+            eaten = min(left, max(0, m[cell + AHEAD] - used))
             used += eaten
             left -= eaten
-            orders[cell + AHEAD] = max(0, orders[cell + AHEAD] - used)
-            matched = min(left, orders[cell + LEFT])
-            if matched:
-                left -= matched
-                filled += matched
-                index += serve(state, side, index, matched, TAPE)
-            else:
-                index += 1
-    rest = 0 if unseen else _explain(state, side, ticks, lots, 1)
+            m[cell + AHEAD] = max(0, m[cell + AHEAD] - used)
+            matched = min(left, m[cell + LEFT])
+            left -= matched
+            filled += matched
+            if not matched or serve(m, side, cell, matched, TAPE):
+                cell += OWN
+    rest = 0 if unseen else _explain(m, side, ticks, lots, 1)
     if rest:
-        rest = min(rest, max(0, queued(state, side, ticks)))  # more cannot go from it
+        rest = min(rest, max(0, queued(m, side, ticks)))  # more cannot go from it
         if rest:
-            _hold(state, side, ticks, -rest, now)
-    if first_at(state, side, ticks) >= 0:
-        cut(state, side, ticks)
+            _hold(m, side, ticks, -rest, now)
+    if first_at(m, side, ticks) >= 0:
+        cut(m, side, ticks)
     return lots - filled
 
 
 def run(
-    state: State,
+    m: "array[int]",
     times: "array[int]",
     kinds: "array[int]",
     ticks: "array[int]",
@@ -143,205 +129,286 @@ def run(
     until: int,
     stop_on_touch: bool,
 ) -> int:
-    """Play the rows of a recording (recording.py) up to a time. Returns how many more cells a table must have before
-    it can go on, or 0 when it is done: at `until`, or after a moment that filled an order of ours, or after one that
+    """Play the rows of a recording (recording.py) up to a time. Returns for how many rows there must be room before it
+    can go on, or 0 when it is done: at `until`, or after a moment that filled an order of ours, or after one that
     changed a best price or its size if that is asked for.
     """
-    at, row, end = state.at, state.at[ROW], len(times)
-    bid, ask = best(state, BUY), best(state, SELL)
+    row, end = m[ROW], len(times)
+    bid, ask = best(m, BUY), best(m, SELL)
     while row < end and times[row] <= until:
         now, after = times[row], row + 1
         while after < end and times[after] == now:
             after += 1
-        if not fits(state, after - row):
-            at[ROW] = row
+        if not fits(m, after - row):
+            m[ROW] = row
             return after - row
         while row < after:
             kind = kinds[row]
             if kind <= SELL:
-                level(state, kind, ticks[row], lots[row], now)
+                level(m, kind, ticks[row], lots[row], now)
             else:
-                trade(state, 1 - kind % 2, ticks[row], lots[row], now, kind > BOUGHT)
+                trade(m, 1 - kind % 2, ticks[row], lots[row], now, kind > BOUGHT)
             row += 1
-        if at[FILLS]:
+        if m[FILLS] or (stop_on_touch and (best(m, BUY) != bid or best(m, SELL) != ask)):
             break
-        if stop_on_touch and (best(state, BUY) != bid or best(state, SELL) != ask):
-            break
-    at[ROW] = row
+    m[ROW] = row
     return 0
 
 
-def fits(state: State, rows: int) -> bool:
-    """Whether there is room for what that many rows can add, after what was held is moved together."""
-    at, held = state.at, state.held
-    if (at[TAIL] + rows) * HELD > len(held):
-        shift = at[HEAD] * HELD
-        for cell in range(shift, at[TAIL] * HELD):
-            held[cell - shift] = held[cell]
-        at[TAIL] -= at[HEAD]
-        at[HEAD] = 0
-    orders = at[ORDERS + BUY] + at[ORDERS + SELL]
+def fits(m: "array[int]", rows: int) -> bool:
+    """Whether there is room for what that many rows can add, after what is held is moved together."""
+    if m[WAITS] + (m[TAIL] + rows) * HELD > m[FILLED] and m[HEAD]:
+        shift = m[HEAD] * HELD
+        for cell in range(m[WAITS] + shift, m[WAITS] + m[TAIL] * HELD):
+            m[cell - shift] = m[cell]
+        m[TAIL] -= m[HEAD]
+        m[HEAD] = 0
+    # A row makes at most one block, and fills orders of ours to the end and at most one of them in part.
+    fills = m[FILLS] + rows + m[ORDERS + BUY] + m[ORDERS + SELL]
     return (
-        (at[TAIL] + rows) * HELD <= len(held)
-        and (at[LEVELS + BUY] + rows) * LEVEL <= len(state.books[BUY])
-        and (at[LEVELS + SELL] + rows) * LEVEL <= len(state.books[SELL])
-        and (at[FILLS] + rows + orders) * FILL <= len(state.fills)
+        m[DIRECTORY + BUY] + (m[ENTRIES + BUY] + rows) * ENTRY <= m[DIRECTORY + SELL]
+        and m[DIRECTORY + SELL] + (m[ENTRIES + SELL] + rows) * ENTRY <= m[OWNS + BUY]
+        and m[OWNS + BUY] + (m[ORDERS + BUY] + rows) * OWN <= m[OWNS + SELL]
+        and m[OWNS + SELL] + (m[ORDERS + SELL] + rows) * OWN <= m[WAITS]
+        and m[WAITS] + (m[TAIL] + rows) * HELD <= m[FILLED]
+        and m[FILLED] + fills * FILL <= m[BLOCKS]
+        and m[BLOCKS] + (m[MADE] + rows) * BLOCK * LEVEL <= m[END]
     )
 
 
 # The book --------------------------------------------------------------------------------------------------
 
 
-def find(book: "array[int]", count: int, key: int) -> int:
-    """Where a level is, or would be. Searched from the best price, in strides that double."""
-    high, stride = count, 1
-    low = count - 1
-    while low >= 0 and book[low * LEVEL + KEY] >= key:
-        high = low
-        low -= stride
-        stride *= 2
-    low = max(low, -1)
-    while high - low > 1:  # the level at `high` is not below the key, that at `low` is
-        middle = (low + high) >> 1
-        if book[middle * LEVEL + KEY] >= key:
-            high = middle
-        else:
-            low = middle
-    return high
+def find(m: "array[int]", side: int, ticks: int) -> int:
+    """The cell of a level; -1 if there is none."""
+    key = ticks if side == BUY else -ticks
+    entry = _entry(m, side, key)
+    cell = _place(m, entry, key)
+    return cell if cell < _end(m, entry) and m[cell + KEY] == key else -1
 
 
-def best(state: State, side: int) -> tuple[int, int]:
+def visible(m: "array[int]", side: int, ticks: int) -> int:
+    """Recorded lots at a price that are there to be met."""
+    cell = find(m, side, ticks)
+    return m[cell + LOTS] - m[cell + TAKEN] if cell >= 0 else 0
+
+
+def best(m: "array[int]", side: int) -> tuple[int, int]:
     """Key and lots of the best recorded level that has something to be met; zeros without one."""
-    book, index = state.books[side], state.at[LEVELS + side] - 1
-    while index >= 0:
-        lots = book[index * LEVEL + LOTS] - book[index * LEVEL + TAKEN]
-        if lots:
-            return book[index * LEVEL + KEY], lots
-        index -= 1
+    entry = m[DIRECTORY + side] + m[ENTRIES + side] * ENTRY
+    while entry > m[DIRECTORY + side]:
+        entry -= ENTRY
+        cell = _end(m, entry)
+        while cell > _start(m, entry):
+            cell -= LEVEL
+            lots = m[cell + LOTS] - m[cell + TAKEN]
+            if lots:
+                return m[cell + KEY], lots
     return 0, 0
 
 
-def visible(state: State, side: int, ticks: int) -> int:
-    """Recorded lots at a price that are there to be met."""
-    book, count, key = state.books[side], state.at[LEVELS + side], ticks if side == BUY else -ticks
-    index = find(book, count, key)
-    if index < count and book[index * LEVEL + KEY] == key:
-        return book[index * LEVEL + LOTS] - book[index * LEVEL + TAKEN]
-    return 0
+def _entry(m: "array[int]", side: int, key: int) -> int:
+    """Of the block where a key is or would be: the last that begins at or below it, or the first of all. Searched from
+    the best price, in strides that double. -1 in an empty book.
+    """
+    start, count = m[DIRECTORY + side], m[ENTRIES + side]
+    high, low, stride = count, count - 1, 1
+    while low > 0 and m[start + low * ENTRY + FIRST] > key:
+        high = low
+        low -= stride
+        stride *= 2
+    low = max(low, min(count, 1) - 1)
+    while high - low > 1:  # the block at `high` begins above the key; that at `low` does not, or is the first
+        middle = (low + high) >> 1
+        if m[start + middle * ENTRY + FIRST] > key:
+            high = middle
+        else:
+            low = middle
+    return start + low * ENTRY if count else -1
+
+
+def _start(m: "array[int]", entry: int) -> int:
+    return m[BLOCKS] + m[entry + NUMBER] * BLOCK * LEVEL
+
+
+def _end(m: "array[int]", entry: int) -> int:
+    return _start(m, entry) + m[entry + COUNT] * LEVEL if entry >= 0 else 0
+
+
+def _place(m: "array[int]", entry: int, key: int) -> int:
+    """Where in its block a key is or would be."""
+    if entry < 0:
+        return 0
+    start, low, high = _start(m, entry), -1, m[entry + COUNT]
+    while high - low > 1:
+        middle = (low + high) >> 1
+        if m[start + middle * LEVEL + KEY] >= key:
+            high = middle
+        else:
+            low = middle
+    return start + high * LEVEL
+
+
+def _insert(m: "array[int]", side: int, entry: int, cell: int, key: int) -> int:
+    """Make a level where `_place` said. Returns its cell."""
+    if entry < 0:
+        entry = m[DIRECTORY + side]
+        cell = _make(m, side, entry)
+    elif m[entry + COUNT] == BLOCK:
+        half = BLOCK // 2
+        start, other = _start(m, entry), _make(m, side, entry + ENTRY)
+        for at in range(half * LEVEL):
+            m[other + at] = m[start + half * LEVEL + at]
+        m[entry + COUNT] = m[entry + ENTRY + COUNT] = half
+        m[entry + ENTRY + FIRST] = m[other + KEY]
+        if key > m[other + KEY]:
+            entry += ENTRY
+        cell = _place(m, entry, key)
+    for at in range(_end(m, entry) - 1, cell - 1, -1):
+        m[at + LEVEL] = m[at]
+    m[cell + KEY] = key
+    m[entry + COUNT] += 1
+    m[entry + FIRST] = m[_start(m, entry) + KEY]
+    return cell
+
+
+def _drop(m: "array[int]", side: int, entry: int, cell: int) -> None:
+    """Take a level out, and its block if it was the last in it."""
+    for at in range(cell, _end(m, entry) - LEVEL):
+        m[at] = m[at + LEVEL]
+    m[entry + COUNT] -= 1
+    start = _start(m, entry)
+    if m[entry + COUNT]:
+        m[entry + FIRST] = m[start + KEY]
+        return
+    m[start] = m[FREE]
+    m[FREE] = m[entry + NUMBER] + 1
+    m[ENTRIES + side] -= 1
+    for at in range(entry, m[DIRECTORY + side] + m[ENTRIES + side] * ENTRY):
+        m[at] = m[at + ENTRY]
+
+
+def _make(m: "array[int]", side: int, entry: int) -> int:
+    """An empty block at this place of the directory. Returns its first cell."""
+    for at in range(m[DIRECTORY + side] + m[ENTRIES + side] * ENTRY - 1, entry - 1, -1):
+        m[at + ENTRY] = m[at]
+    m[ENTRIES + side] += 1
+    if m[FREE]:
+        m[entry + NUMBER] = m[FREE] - 1
+        m[FREE] = m[_start(m, entry)]
+    else:
+        m[entry + NUMBER] = m[MADE]
+        m[MADE] += 1
+    m[entry + COUNT] = 0
+    return _start(m, entry)
 
 
 # Queues ----------------------------------------------------------------------------------------------------
 
 
-def queued(state: State, side: int, ticks: int) -> int:
+def queued(m: "array[int]", side: int, ticks: int) -> int:
     """Recorded lots that stand at a price, as we believe."""
-    at, held = state.at, state.held
-    lots = visible(state, side, ticks)
-    for cell in range(at[HEAD] * HELD, at[TAIL] * HELD, HELD):
-        if held[cell + PRICE] == ticks and held[cell + SIDE] == side:
-            lots += held[cell + WAITING]
+    lots = visible(m, side, ticks)
+    for cell in range(m[WAITS] + m[HEAD] * HELD, m[WAITS] + m[TAIL] * HELD, HELD):
+        if m[cell + PRICE] == ticks and m[cell + SIDE] == side:
+            lots += m[cell + WAITING]
     return lots
 
 
-def let_go(state: State, now: int) -> None:
+def let_go(m: "array[int]", now: int) -> None:
     """Stop waiting where it was long enough."""
-    at, held = state.at, state.held
-    while at[HEAD] < at[TAIL] and held[at[HEAD] * HELD + TIME] <= now - HOLD:
-        cell = at[HEAD] * HELD
-        side, ticks = held[cell + SIDE], held[cell + PRICE]
-        if held[cell + WAITING] > 0 and first_at(state, side, ticks) >= 0:
-            _spread(state, side, ticks, held[cell + WAITING])
-            held[cell + WAITING] = 0
-            cut(state, side, ticks)
-        at[HEAD] += 1
+    while m[HEAD] < m[TAIL] and m[m[WAITS] + m[HEAD] * HELD + TIME] <= now - HOLD:
+        cell = m[WAITS] + m[HEAD] * HELD
+        side, ticks, waiting = m[cell + SIDE], m[cell + PRICE], m[cell + WAITING]
+        if waiting > 0 and first_at(m, side, ticks) >= 0:
+            _spread(m, side, ticks, waiting)
+            m[cell + WAITING] = 0
+            cut(m, side, ticks)
+        m[HEAD] += 1
 
 
-def _spread(state: State, side: int, ticks: int, lots: int) -> None:
+def _spread(m: "array[int]", side: int, ticks: int, lots: int) -> None:
     """Lots went from the queue at a price, and no trade says whose: of each order's front and back by the model."""
-    power = state.at[POWER]
-    if not power:
+    if not m[POWER]:
         return  # from behind; where there are not enough, `cut` takes the rest from ahead
-    orders, index, total = state.orders[side], first_at(state, side, ticks), queued(state, side, ticks)
-    while index < state.at[ORDERS + side] and orders[index * OWN + TICKS] == ticks:
-        cell = index * OWN
-        if orders[cell + AHEAD]:
-            front, back = float(orders[cell + AHEAD]) / float(total), float(total - orders[cell + AHEAD]) / float(total)
+    total = float(queued(m, side, ticks))
+    cell, end = first_at(m, side, ticks), m[OWNS + side] + m[ORDERS + side] * OWN
+    while cell < end and m[cell + TICKS] == ticks:
+        if m[cell + AHEAD]:
+            front = float(m[cell + AHEAD]) / total
+            back = 1.0 - front
             ahead, behind = front, back
-            for _ in range(power - 1):
+            for _ in range(m[POWER] - 1):
                 ahead *= front
                 behind *= back
-            gone = float(lots) * (ahead / (ahead + behind)) + float(orders[cell + CARRY]) / _FRACTION
+            gone = float(lots) * (ahead / (ahead + behind)) + float(m[cell + CARRY]) / _FRACTION
             whole = int(gone)
-            orders[cell + CARRY] = int((gone - float(whole)) * _FRACTION)
-            orders[cell + AHEAD] = max(0, orders[cell + AHEAD] - whole)
-        index += 1
+            m[cell + CARRY] = int((gone - float(whole)) * _FRACTION)
+            m[cell + AHEAD] = max(0, m[cell + AHEAD] - whole)
+        cell += OWN
 
 
-def cut(state: State, side: int, ticks: int) -> None:
+def cut(m: "array[int]", side: int, ticks: int) -> None:
     """No more can be ahead of an order than there is, and no less than ahead of one before it."""
-    orders, index, total = state.orders[side], first_at(state, side, ticks), queued(state, side, ticks)
-    least = 0
-    while index < state.at[ORDERS + side] and orders[index * OWN + TICKS] == ticks:
-        cell = index * OWN
-        least = orders[cell + AHEAD] = min(max(orders[cell + AHEAD], least), max(total, 0))
-        index += 1
+    total, least = max(0, queued(m, side, ticks)), 0
+    cell, end = first_at(m, side, ticks), m[OWNS + side] + m[ORDERS + side] * OWN
+    while cell < end and m[cell + TICKS] == ticks:
+        least = min(max(m[cell + AHEAD], least), total)
+        m[cell + AHEAD] = least
+        cell += OWN
 
 
-def first_at(state: State, side: int, ticks: int) -> int:
-    """The first order of ours at a price; -1 without one."""
-    orders = state.orders[side]
-    for index in range(state.at[ORDERS + side]):
-        if orders[index * OWN + TICKS] == ticks:
-            return index
+def first_at(m: "array[int]", side: int, ticks: int) -> int:
+    """The cell of the first order of ours at a price; -1 without one."""
+    for cell in range(m[OWNS + side], m[OWNS + side] + m[ORDERS + side] * OWN, OWN):
+        if m[cell + TICKS] == ticks:
+            return cell
     return -1
 
 
-def serve(state: State, side: int, index: int, lots: int, other: int) -> int:
-    """Fill an order of ours with no more than it has left. Returns the step to the next one: 0 if this one is gone."""
-    at, orders, cell = state.at, state.orders[side], index * OWN
-    fill = at[FILLS] * FILL
-    state.fills[fill + ORDER] = orders[cell + ORDER]
-    state.fills[fill + TICKS] = orders[cell + TICKS]
-    state.fills[fill + LEFT] = lots
-    state.fills[fill + OTHER] = other
-    at[FILLS] += 1
-    orders[cell + LEFT] -= lots
-    if orders[cell + LEFT]:
-        return 1
-    remove(state, side, index)
-    return 0
+def serve(m: "array[int]", side: int, cell: int, lots: int, other: int) -> bool:
+    """Fill an order of ours with no more than it has left. Whether some of it stays."""
+    fill = m[FILLED] + m[FILLS] * FILL
+    m[fill + ORDER] = m[cell + ORDER]
+    m[fill + TICKS] = m[cell + TICKS]
+    m[fill + LEFT] = lots
+    m[fill + OTHER] = other
+    m[FILLS] += 1
+    m[cell + LEFT] -= lots
+    if m[cell + LEFT]:
+        return True
+    remove(m, side, cell)
+    return False
 
 
-def remove(state: State, side: int, index: int) -> None:
+def remove(m: "array[int]", side: int, cell: int) -> None:
     """Take an order of ours out."""
-    orders = state.orders[side]
-    state.at[ORDERS + side] -= 1
-    for cell in range(index * OWN, state.at[ORDERS + side] * OWN):
-        orders[cell] = orders[cell + OWN]
+    m[ORDERS + side] -= 1
+    for at in range(cell, m[OWNS + side] + m[ORDERS + side] * OWN):
+        m[at] = m[at + OWN]
 
 
-def _reaches(state: State, side: int, index: int, ticks: int) -> bool:
+def _reaches(m: "array[int]", side: int, cell: int, ticks: int) -> bool:
     """Whether a price of the other side is at or through that of an order of ours."""
-    price = state.orders[side][index * OWN + TICKS]
-    return price >= ticks if side == BUY else price <= ticks
+    return m[cell + TICKS] >= ticks if side == BUY else m[cell + TICKS] <= ticks
 
 
-def _meet(state: State, side: int, ticks: int, fresh: int, lots: int) -> int:
+def _meet(m: "array[int]", side: int, ticks: int, fresh: int, lots: int) -> int:
     """A level came up at or through our prices, so nobody recorded stands ahead of us any more. Returns how much of it
     is not to be seen: what met us, and all of it while we still stand against it.
     """
-    at, orders = state.at, state.orders[side]
-    index = 0
-    while index < at[ORDERS + side] and _reaches(state, side, index, ticks):
-        orders[index * OWN + AHEAD] = 0
-        index += 1
+    first = m[OWNS + side]
+    cell = first
+    while cell < first + m[ORDERS + side] * OWN and _reaches(m, side, cell, ticks):
+        m[cell + AHEAD] = 0
+        cell += OWN
     arrived = max(fresh, 0)
     left = arrived
-    while left and at[ORDERS + side] and _reaches(state, side, 0, ticks):
-        matched = min(left, orders[LEFT])
+    while left and m[ORDERS + side] and _reaches(m, side, first, ticks):
+        matched = min(left, m[first + LEFT])
         left -= matched
-        serve(state, side, 0, matched, TAPE)
-    if at[ORDERS + side] and _reaches(state, side, 0, ticks):
+        serve(m, side, first, matched, TAPE)
+    if m[ORDERS + side] and _reaches(m, side, first, ticks):
         return lots
     return arrived - left
 
@@ -349,26 +416,24 @@ def _meet(state: State, side: int, ticks: int, fresh: int, lots: int) -> int:
 # What waits ------------------------------------------------------------------------------------------------
 
 
-def _hold(state: State, side: int, ticks: int, waiting: int, now: int) -> None:
-    at, held = state.at, state.held
-    cell = at[TAIL] * HELD
-    held[cell + TIME] = now
-    held[cell + SIDE] = side
-    held[cell + PRICE] = ticks
-    held[cell + WAITING] = waiting
-    at[TAIL] += 1
+def _hold(m: "array[int]", side: int, ticks: int, waiting: int, now: int) -> None:
+    cell = m[WAITS] + m[TAIL] * HELD
+    m[cell + TIME] = now
+    m[cell + SIDE] = side
+    m[cell + PRICE] = ticks
+    m[cell + WAITING] = waiting
+    m[TAIL] += 1
 
 
-def _explain(state: State, side: int, ticks: int, lots: int, sign: int) -> int:
+def _explain(m: "array[int]", side: int, ticks: int, lots: int, sign: int) -> int:
     """Lots find their other half, the oldest first: a trade (sign 1) decreases, a decrease (-1) trades. Returns those
     that did not.
     """
-    at, held = state.at, state.held
-    for cell in range(at[HEAD] * HELD, at[TAIL] * HELD, HELD):
-        if not lots:
-            break
-        if held[cell + PRICE] == ticks and held[cell + SIDE] == side and held[cell + WAITING] * sign > 0:
-            matched = min(lots, held[cell + WAITING] * sign)
-            held[cell + WAITING] -= matched * sign
+    for cell in range(m[WAITS] + m[HEAD] * HELD, m[WAITS] + m[TAIL] * HELD, HELD):
+        if m[cell + PRICE] == ticks and m[cell + SIDE] == side and m[cell + WAITING] * sign > 0:
+            matched = min(lots, m[cell + WAITING] * sign)
+            m[cell + WAITING] -= matched * sign
             lots -= matched
+            if not lots:
+                break
     return lots

@@ -1,17 +1,19 @@
 """Fills on a tape: each assumption by example, and what holds whatever happens beside a model that counts lots."""
 
+import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from runner.simulation.kernel import BUY, MAKER, SELL, TAKER, TAPE, Fill, Kernel
+from runner.model.settings import QueueModel
+from runner.simulation.kernel import BUY, MAKER, RISK_AVERSE, SELL, TAKER, TAPE, Fill, Kernel
 from runner.simulation.queues import HOLD
 
 OURS, LATER = 7, 8
 NOW = 1_700_000_000 * 10**9
 
 
-def market(bids: dict[int, int], asks: dict[int, int]) -> Kernel:
-    kernel = Kernel()
+def market(bids: dict[int, int], asks: dict[int, int], model: QueueModel = RISK_AVERSE) -> Kernel:
+    kernel = Kernel(model)
     for side, levels in ((BUY, bids), (SELL, asks)):
         for ticks, lots in levels.items():
             kernel.level(side, ticks, lots, NOW)
@@ -117,32 +119,252 @@ def test_a_cancelled_order_is_gone_once() -> None:
     assert kernel.own(SELL) == []
 
 
+def test_a_trade_and_its_decrease_are_counted_once_whichever_is_told_first() -> None:
+    for trade_first in (True, False):
+        kernel = market({100: 9}, {102: 5})
+        kernel.place(OURS, BUY, 100, 4, -1)
+        kernel.level(BUY, 100, 12, NOW)
+        told = [lambda k=kernel: k.trade(SELL, 100, 3, NOW), lambda k=kernel: k.level(BUY, 100, 9, NOW)]
+        for tell in told if trade_first else reversed(told):
+            tell()
+        assert kernel.own(BUY)[0].ahead == 6
+        kernel.level(BUY, 100, 9, NOW + 5 * HOLD)
+        assert kernel.own(BUY)[0].ahead == 6
+
+
+def test_a_new_order_is_not_behind_what_has_traded_but_still_shows() -> None:
+    kernel = market({100: 9}, {102: 5})
+    kernel.trade(SELL, 100, 3, NOW)
+    kernel.place(OURS, BUY, 100, 4, -1)
+    assert kernel.own(BUY)[0].ahead == 6
+    kernel.level(BUY, 100, 6, NOW)
+    assert kernel.own(BUY)[0].ahead == 6
+
+
+def test_a_decrease_that_no_trade_explains_is_spread_by_the_model() -> None:
+    # Of 8 ahead and 4 behind, 3 go: by the power n the part 8^n / (8^n + 4^n) of them was ahead.
+    for model, ahead in (
+        (QueueModel("risk_averse"), 8),
+        (QueueModel("proportional"), 6),  # 3 x 2/3 = 2
+        (QueueModel("power", 1), 6),
+        (QueueModel("power", 2), 6),  # 3 x 4/5 = 2.4
+        (QueueModel("power", 3), 6),  # 3 x 8/9 = 2.67
+    ):
+        kernel = market({100: 8}, {102: 5}, model)
+        kernel.place(OURS, BUY, 100, 4, -1)
+        kernel.level(BUY, 100, 12, NOW)
+        kernel.level(BUY, 100, 9, NOW)
+        kernel.level(BUY, 99, 1, NOW + HOLD - 1)
+        assert kernel.own(BUY)[0].ahead == 8
+        kernel.level(BUY, 99, 2, NOW + HOLD)
+        assert kernel.own(BUY)[0].ahead == ahead, model
+
+
+def test_parts_of_a_lot_are_carried_on() -> None:
+    kernel = market({100: 500}, {102: 5}, QueueModel("proportional"))
+    kernel.place(OURS, BUY, 100, 4, -1)
+    kernel.level(BUY, 100, 1000, NOW)
+    for step in range(1, 101):  # lot by lot, half of each was ahead
+        kernel.level(BUY, 100, 1000 - step, NOW + step * HOLD)
+    kernel.level(BUY, 99, 1, NOW + 101 * HOLD)
+    assert kernel.own(BUY)[0].ahead in (450, 451)
+
+
+def test_a_model_has_a_power_that_can_be_multiplied_out() -> None:
+    for n in (0, 17):
+        with pytest.raises(ValueError, match=f"power {n} is not from 1 to 16"):
+            QueueModel("power", n)
+
+
+# Beside a model with every lot -----------------------------------------------------------------------------
+
 TICKS = st.integers(1, 12)
 LOTS = st.integers(1, 9)
 SIDES = st.sampled_from((BUY, SELL))
+MODELS = [QueueModel("risk_averse"), QueueModel("proportional"), QueueModel("power", 3)]
+
+
+class Slow:
+    """Every lot is an entry of its queue: zero for a recorded one, or the order that it is of."""
+
+    def __init__(self, model: QueueModel) -> None:
+        self.power = {"risk_averse": 0, "proportional": 1, "power": model.n}[model.name]
+        self.lots: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self.taken: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self.queues: dict[tuple[int, int], list[int]] = {}
+        self.waiting: list[list[int]] = []  # time, side, ticks, lots: decreases above zero, trades below
+        self.carried: dict[int, float] = {}
+        self.fills: list[Fill] = []
+
+    def level(self, side: int, ticks: int, lots: int, now: int) -> None:
+        self.let_go(now)
+        before = self.lots[side].get(ticks, 0)
+        if lots == before:
+            return
+        arrived = max(0, lots - before)
+        left = arrived
+        for price in self.reached(1 - side, ticks):
+            self.queues[1 - side, price].sort(key=lambda entry: entry == 0)  # nobody recorded is ahead
+        while left and (reached := self.reached(1 - side, ticks)):
+            self.fill(1 - side, reached[0], self.queues[1 - side, reached[0]][0], TAPE)
+            left -= 1
+        hidden = lots if self.reached(1 - side, ticks) else arrived - left
+        self.lots[side][ticks], self.taken[side][ticks] = lots, min(hidden, lots)
+        if lots < before:
+            rest = self.explain(side, ticks, before - lots, -1)
+            if rest and self.ours(side, ticks):
+                self.waiting.append([now, side, ticks, rest])
+        self.square(side, ticks)
+        for price in range(1, 13):
+            self.square(1 - side, price)
+
+    def trade(self, taker: int, ticks: int, lots: int, now: int) -> None:
+        self.let_go(now)
+        side = 1 - taker
+        for _ in range(lots):
+            if not (reached := self.reached(side, ticks)):
+                break
+            queue = self.queues[side, reached[0]]
+            if queue[0]:
+                self.fill(side, reached[0], queue[0], TAPE)
+            else:
+                del queue[0]
+        rest = self.explain(side, ticks, lots, 1)
+        if fits := min(rest, self.standing(side, ticks)):
+            self.waiting.append([now, side, ticks, -fits])
+        for price in range(1, 13):
+            self.square(side, price)
+
+    def place(self, order: int, side: int, ticks: int, lots: int, funds: int) -> None:
+        there = 1 - side
+        while lots:
+            best = [p for p in range(1, 13) if self.shown(there, p) or self.ours(there, p)]
+            price = (max(best) if there == BUY else min(best)) if best else 0
+            if not price or (ticks and (price < ticks if there == BUY else price > ticks)):
+                break
+            visible = self.shown(there, price)
+            queue = self.queues[there, price]
+            other = next((entry for entry in queue if entry), 0)
+            matched = min(lots, visible or queue.count(other))
+            if funds >= 0:
+                if price * matched > funds:
+                    break
+                funds -= price * matched
+            self.fills.append(Fill(order, price, matched, TAKER, TAPE if visible else other))
+            for _ in range(matched):
+                if visible:
+                    self.taken[there][price] = self.taken[there].get(price, 0) + 1
+                    if 0 in queue:
+                        queue.remove(0)
+                else:
+                    self.fill(there, price, other, order)
+            self.square(there, price)
+            lots -= matched
+        if ticks:
+            self.square(side, ticks)
+            self.queues[side, ticks] += [order] * lots
+
+    def cancel(self, order: int, side: int) -> None:
+        for (whose, ticks), queue in self.queues.items():
+            if whose == side:
+                self.queues[side, ticks] = [entry for entry in queue if entry != order]
+
+    def shown(self, side: int, ticks: int) -> int:
+        return self.lots[side].get(ticks, 0) - self.taken[side].get(ticks, 0)
+
+    def standing(self, side: int, ticks: int) -> int:
+        held = sum(lots for _, whose, price, lots in self.waiting if (whose, price) == (side, ticks))
+        return max(0, self.shown(side, ticks) + held)
+
+    def ours(self, side: int, ticks: int) -> list[int]:
+        return [entry for entry in self.queues.get((side, ticks), ()) if entry]
+
+    def reached(self, side: int, ticks: int) -> list[int]:
+        """Prices of orders of ours at this one or better, best first."""
+        prices = range(12, ticks - 1, -1) if side == BUY else range(1, ticks + 1)
+        return [price for price in prices if self.ours(side, price)]
+
+    def fill(self, side: int, ticks: int, order: int, other: int) -> None:
+        self.queues[side, ticks].remove(order)
+        last = self.fills[-1] if self.fills else None
+        if last is not None and last[:2] == (order, ticks) and last[3:] == (MAKER, other):
+            self.fills[-1] = last._replace(lots=last.lots + 1)
+        else:
+            self.fills.append(Fill(order, ticks, 1, MAKER, other))
+
+    def explain(self, side: int, ticks: int, lots: int, sign: int) -> int:
+        for wait in self.waiting:
+            if (wait[1], wait[2]) == (side, ticks) and wait[3] * sign > 0:
+                matched = min(lots, abs(wait[3]))
+                wait[3] -= matched * sign
+                lots -= matched
+        return lots
+
+    def square(self, side: int, ticks: int) -> None:
+        """As many recorded lots as we believe in: what is too much goes from the end, what is missing comes there."""
+        queue = self.queues.setdefault((side, ticks), [])
+        while queue.count(0) > self.standing(side, ticks):
+            del queue[len(queue) - 1 - queue[::-1].index(0)]
+        queue += [0] * (self.standing(side, ticks) - queue.count(0))
+
+    def let_go(self, now: int) -> None:
+        while self.waiting and self.waiting[0][0] <= now - HOLD:
+            _, side, ticks, lots = self.waiting[0]
+            ours = list(dict.fromkeys(self.ours(side, ticks)))
+            queue = self.queues[side, ticks]
+            if self.power and lots > 0:
+                total = self.standing(side, ticks)
+                moves = [(order, self.gone(order, self.ahead(queue, order), total, lots)) for order in ours]
+                least = 0
+                places = {}
+                for order, gone in moves:
+                    least = places[order] = max(least, self.ahead(queue, order) - gone)
+                rebuilt: list[int] = []
+                for order in ours:
+                    rebuilt += [0] * (places[order] - rebuilt.count(0)) + [order] * queue.count(order)
+                queue[:] = rebuilt + [0] * (total - rebuilt.count(0))
+            del self.waiting[0]
+            self.square(side, ticks)
+
+    def gone(self, order: int, ahead: int, total: int, lots: int) -> int:
+        if not ahead:
+            return 0
+        front, back = ahead / total, 1 - ahead / total
+        first, last = front, back
+        for _ in range(self.power - 1):
+            first, last = first * front, last * back
+        exact = lots * (first / (first + last)) + self.carried.get(order, 0.0)
+        self.carried[order] = int((exact - int(exact)) * 2.0**52) / 2.0**52
+        return min(ahead, int(exact))
+
+    def ahead(self, queue: list[int], order: int) -> int:
+        return queue[: queue.index(order)].count(0)
 
 
 class KernelMachine(RuleBasedStateMachine):
     """The tape here is honest, as a recorded book is: its own levels do not cross."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.kernel = Kernel()
-        self.tape: tuple[dict[int, int], dict[int, int]] = ({}, {})
+    @initialize(model=st.sampled_from(MODELS))
+    def start(self, model: QueueModel) -> None:
+        self.kernel = Kernel(model)
+        self.slow = Slow(model)
         self.orders: dict[int, list[int]] = {}  # id -> side, ticks, left
         self.shown: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.last = 0
+        self.now = NOW
+
+    @rule(seconds=st.sampled_from((0.2, 0.6, 1.0)))
+    def wait(self, seconds: float) -> None:
+        self.now += int(seconds * HOLD)
 
     @rule(side=SIDES, ticks=TICKS, lots=st.integers(0, 9))
     def level(self, side: int, ticks: int, lots: int) -> None:
-        opposite = self.tape[1 - side]
+        opposite = [price for price, there in self.slow.lots[1 - side].items() if there]
         if lots and opposite and (ticks >= min(opposite) if side == BUY else ticks <= max(opposite)):
             return
-        fresh = max(0, lots - self.tape[side].get(ticks, 0))
-        self.tape[side][ticks] = lots
-        if not lots:
-            del self.tape[side][ticks]
-        self.kernel.level(side, ticks, lots, NOW)
+        fresh = max(0, lots - self.slow.lots[side].get(ticks, 0))
+        self.kernel.level(side, ticks, lots, self.now)
+        self.slow.level(side, ticks, lots, self.now)
         done = self.settle()
         assert sum(fill.lots for fill in done) <= fresh
         assert all(fill.role == MAKER and fill.other == TAPE for fill in done)
@@ -150,10 +372,9 @@ class KernelMachine(RuleBasedStateMachine):
 
     @rule(taker=SIDES, ticks=TICKS, lots=LOTS)
     def trade(self, taker: int, ticks: int, lots: int) -> None:
-        left = self.kernel.trade(taker, ticks, lots, NOW)
-        done = self.settle()
-        filled = sum(fill.lots for fill in done)
-        assert filled + left == lots
+        left = self.kernel.trade(taker, ticks, lots, self.now)
+        self.slow.trade(taker, ticks, lots, self.now)
+        assert sum(fill.lots for fill in self.settle()) + left == lots
 
     @rule(side=SIDES, ticks=st.integers(0, 12), lots=LOTS, funds=st.integers(-1, 200))
     def place(self, side: int, ticks: int, lots: int, funds: int) -> None:
@@ -162,6 +383,7 @@ class KernelMachine(RuleBasedStateMachine):
         funds = funds if side == BUY and not ticks else -1
         self.orders[self.last] = [side, ticks, lots]
         left = self.kernel.place(self.last, side, ticks, lots, funds)
+        self.slow.place(self.last, side, ticks, lots, funds)
         done = [fill for fill in self.settle() if fill.order == self.last]
         assert sum(fill.lots for fill in done) == lots - left
         # Best price first, and never more at a price than was shown there.
@@ -184,16 +406,19 @@ class KernelMachine(RuleBasedStateMachine):
         side, ticks, left = self.orders.pop(order)
         before = self.shown[side][ticks]
         assert self.kernel.cancel(order, side)
+        self.slow.cancel(order, side)
         self.settle()
         assert self.shown[side].get(ticks, 0) == before - left
 
     def settle(self) -> list[Fill]:
+        """Fills are those of the slow model; whoever is told only the touched levels knows the whole book."""
         done = fills(self.kernel)
+        assert done == self.slow.fills
+        self.slow.fills = []
         for fill in done:
             self.orders[fill.order][2] -= fill.lots
             assert self.orders[fill.order][2] >= 0
         self.orders = {order: row for order, row in self.orders.items() if row[2]}
-        # Whoever is told only the levels that were touched knows the whole book.
         for side, ticks in self.kernel.touched:
             lots = self.kernel.total(side, ticks)
             if lots:
@@ -206,28 +431,28 @@ class KernelMachine(RuleBasedStateMachine):
     @invariant()
     def the_book_is_the_tape_less_what_was_taken_and_ours(self) -> None:
         for side in (BUY, SELL):
-            assert self.kernel.recorded(side) == self.tape[side]
             own: dict[int, int] = {}
             for whose, ticks, left in self.orders.values():
                 if whose == side:
                     own[ticks] = own.get(ticks, 0) + left
-            taken = self.kernel.taken(side)
-            assert all(0 < lots <= self.tape[side][ticks] for ticks, lots in taken.items())
-            book = {
-                ticks: self.tape[side].get(ticks, 0) - taken.get(ticks, 0) + own.get(ticks, 0)
-                for ticks in {**self.tape[side], **own}
-            }
-            assert {ticks: lots for ticks, lots in book.items() if lots} == self.shown[side]
+            recorded, taken = self.kernel.recorded(side), self.kernel.taken(side)
+            assert recorded == {ticks: lots for ticks, lots in self.slow.lots[side].items() if lots}
+            assert taken == {ticks: lots for ticks, lots in self.slow.taken[side].items() if lots}
+            visible = {ticks: self.slow.shown(side, ticks) for ticks in recorded if self.slow.shown(side, ticks)}
+            assert self.kernel.visible(side, 99) == sorted(visible.items(), reverse=side == BUY)
+            book = {ticks: visible.get(ticks, 0) + own.get(ticks, 0) for ticks in {**visible, **own}}
+            assert book == self.shown[side]
 
     @invariant()
     def the_book_is_not_crossed(self) -> None:
         assert max(self.shown[BUY], default=0) < min(self.shown[SELL], default=99)
 
     @invariant()
-    def nobody_has_more_ahead_than_there_is(self) -> None:
+    def as_many_are_ahead_as_stand_there(self) -> None:
         for side in (BUY, SELL):
             for own in self.kernel.own(side):
-                assert own.ahead >= 0
+                queue = self.slow.queues[side, own.ticks]
+                assert (own.ahead, own.left) == (self.slow.ahead(queue, own.order), queue.count(own.order))
 
 
 TestKernel = KernelMachine.TestCase
