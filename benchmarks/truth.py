@@ -224,6 +224,7 @@ def _figures(crowds: str, model: str, pairs: Sequence[Pair], *, chosen: bool) ->
             what = {"crowd": crowds, "model": model, "chosen": chosen, "unit": "of what was real", "runs": wrong.runs}
             spread = {"total": wrong.total, "low": wrong.low, "high": wrong.high}
             name = f"truth_{measure}"
-            bias, middle = ({"budget": each} if measure == "volume" else {} for each in (BIAS_MAX, MEDIAN_MAX))
+            held = measure == "volume" and model != ALONE
+            bias, middle = ({"budget": each} if held else {} for each in (BIAS_MAX, MEDIAN_MAX))
             yield {"figure": f"{name}_bias", **what, **spread, "value": wrong.bias, **bias}  # on either side of zero
             yield {"figure": f"{name}_median", **what, "value": wrong.median, **middle}

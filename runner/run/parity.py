@@ -1,7 +1,9 @@
 """What a backtest says of a run that really happened: the same strategy again, on the public tape of that run.
 
 What was asked for and filled then is in the run's record. None of it is on the tape, so all that is filled again was
-filled by a queue model.
+filled by a queue model. What a live run asks for besides its orders, at its start and after trades through its prices,
+a backtest has no need to ask for: where a run came to the end of its request budget, orders that had to wait are
+wanted sooner by the backtest.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -187,6 +187,7 @@ def places_in_the_queue(kind: str) -> list[float]:
     return places
 
 
+@pytest.mark.slow
 def test_a_front_heavy_crowd_cancels_near_the_front() -> None:
     uniform, front_heavy = places_in_the_queue("uniform"), places_in_the_queue("front_heavy")
     assert min(len(uniform), len(front_heavy)) > 100
@@ -216,6 +217,7 @@ def moves_after_trades(kind: str) -> list[float]:
     ]
 
 
+@pytest.mark.slow
 def test_trades_of_informed_takers_come_before_the_move() -> None:
     assert mean(moves_after_trades("informed")) > mean(moves_after_trades("uniform")) + 1
 

@@ -7,6 +7,7 @@ an omniscient look into the book and the exchange's own trades says.
 from collections.abc import Sequence
 from contextlib import suppress
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,6 +116,7 @@ def played(scene: Scene, actions: Sequence[tuple[int, str, int, int]]) -> None:
     scene.pass_until(scene.exchange.now + SECOND)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**6), actions=ACTIONS, crowd=st.sampled_from(sorted(CROWDS)), slow=st.booleans())
 @settings(max_examples=40, deadline=None)
 def test_the_tape_is_the_market_without_the_member(
