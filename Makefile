@@ -54,7 +54,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet -c constraints.txt hatchling editables
-	$(PIP) install --quiet -c constraints.txt --no-build-isolation -e '.[dev,backtest]'
+	$(PIP) install --quiet -c constraints.txt --no-build-isolation -e '.[dev,backtest,parquet]'
 	@touch $@ $(VENV)/.installed
 
 $(BIN)/python:

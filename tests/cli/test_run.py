@@ -262,11 +262,13 @@ def test_killed_and_started_again_it_goes_on_where_it_was(tmp_path: Path, state:
     with Account(peer) as account:
         opening = account.balances()
         file = written(tmp_path, strategy_text(peer.connector))
+        left = []
         for fills in (1, 3, 5):
             with running(file, state=state, opened=peer) as process:
                 until(lambda least=fills: len(account.trades()) >= least, while_alive=process)
                 process.kill()
-        assert account.open_orders()
+            left.append(account.open_orders())
+        assert any(left)
         done = runner_run(file, "--for", "1s", "--json", state=state, opened=peer)
         assert done.returncode == 0, done.stderr
         assert account.open_orders() == {}
