@@ -91,7 +91,7 @@ MUTATIONS = (
              ("        return all(order.client_id in left and order.state in _LISTED for order in account.orders.live())\n",
               "        return True\n")),
     mutation("a lost journal's fills are left out", ACCOUNT,
-             ("        for name, row, trades in found.orders:\n", "        for name, row, trades in found.orders[1:]:\n")),
+             ("        for name, row, trades in found.orders:\n", "        for name, row, trades in found.orders[:0]:\n")),
     mutation("another instance's orders are ours", ORDERS,
              ('            if adoption is not None and adoption.why == "other_instance":\n', "            if False:\n"),
              ('        if why != "other_instance":\n            self._store(order)\n', "        if True:\n            self._store(order)\n")),
