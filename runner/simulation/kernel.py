@@ -249,6 +249,14 @@ class Kernel:
             key, lots = own, cells[cell + LEFT] + (lots if own == key else 0)
         return (abs(key), lots) if lots else None
 
+    def levels(self, side: int, count: int) -> list[tuple[int, int]]:
+        """Up to `count` levels (ticks, lots) that the world sees, best first: recorded lots still there, and ours."""
+        found, own = self.visible(side, count), {one.ticks for one in self.own(side)}
+        if not own:
+            return found
+        levels = dict(found) | {ticks: self.total(side, ticks) for ticks in own}
+        return sorted(levels.items(), reverse=side == BUY)[:count]
+
     def visible(self, side: int, count: int) -> list[tuple[int, int]]:
         """Up to `count` recorded levels (ticks, lots) that can be met, best first."""
         cells = self._cells

@@ -5,7 +5,6 @@ database for each side; their ids are lower than anybody else's, so the house is
 """
 
 from collections.abc import Iterable
-from itertools import islice
 
 from runner.model.order import Side
 from runner.simulation.kernel import BUY, SELL, Fill, Kernel
@@ -57,16 +56,12 @@ class TapeBook:
     # What there is ---------------------------------------------------------------------------------------
 
     def best(self, side: Side) -> int | None:
-        levels = self.levels(side, 1)
-        return levels[0][0] if levels else None
+        best = self.kernel.best(SIDES[side])
+        return None if best is None else best[0]
 
     def levels(self, side: Side, count: int) -> list[tuple[int, int]]:
         """Up to `count` levels of (ticks, lots), best first, own orders among them."""
-        number = SIDES[side]
-        levels = dict(self.kernel.visible(number, count))
-        for own in self.kernel.own(number):
-            levels[own.ticks] = self.kernel.total(number, own.ticks)
-        return list(islice(sorted(levels.items(), key=lambda level: -side.sign * level[0]), count))
+        return self.kernel.levels(SIDES[side], count)
 
     def ahead(self, order_id: int, side: Side, ticks: int) -> int | None:
         """Lots that a member's order meets before this one; None if it is not here. At one price the tape is first."""

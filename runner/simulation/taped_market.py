@@ -123,14 +123,7 @@ class TapedMarket:
         return None
 
     def _levels(self, side: int, count: int) -> Sequence[Level]:
-        if self.recording.gaps and self._gap():
-            return _NONE
-        visible = self.kernel.visible(side, count)
-        own = {one.ticks for one in self.kernel.own(side)}
-        if not own:
-            return visible
-        levels = dict(visible) | {ticks: self.kernel.total(side, ticks) for ticks in own}
-        return sorted(levels.items(), reverse=side == BUY)[:count]
+        return _NONE if self.recording.gaps and self._gap() else self.kernel.levels(side, count)
 
     # What traded -----------------------------------------------------------------------------------------
 
