@@ -115,8 +115,7 @@ def trade(m: "array[int]", taker: int, ticks: int, lots: int, now: int, unseen: 
         rest = min(rest, max(0, queued(m, side, ticks)))  # more cannot go from it
         if rest:
             _hold(m, side, ticks, -rest, now)
-    if first_at(m, side, ticks) >= 0:
-        cut(m, side, ticks)
+    cut(m, side, ticks)
     return lots - filled
 
 
@@ -347,9 +346,11 @@ def _spread(m: "array[int]", side: int, ticks: int, lots: int) -> None:
 
 
 def cut(m: "array[int]", side: int, ticks: int) -> None:
-    """No more can be ahead of an order than there is, and no less than ahead of one before it."""
-    total, least = max(0, queued(m, side, ticks)), 0
+    """No more can be ahead of an order of ours than there is, and no less than ahead of one before it."""
     cell, end = first_at(m, side, ticks), m[OWNS + side] + m[ORDERS + side] * OWN
+    if cell < 0:
+        return
+    total, least = max(0, queued(m, side, ticks)), 0
     while cell < end and m[cell + TICKS] == ticks:
         least = min(max(m[cell + AHEAD], least), total)
         m[cell + AHEAD] = least

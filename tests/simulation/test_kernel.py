@@ -489,6 +489,20 @@ class KernelMachine(RuleBasedStateMachine):
 TestKernel = KernelMachine.TestCase
 
 
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_what_is_taken_from_a_price_without_an_order_of_ours_moves_nothing_else(model: QueueModel) -> None:
+    # Prices as low as the kernel's own counts of rows: what is no order must not be taken for one.
+    for ticks in range(1, 12):
+        machine = KernelMachine()
+        machine.start(model)
+        machine.level(BUY, ticks, 1)
+        machine.level(SELL, ticks + 1, 1)
+        machine.wait(0.2)
+        machine.trade(SELL, ticks, 1, unseen=False)
+        machine.place(SELL, 0, 1, -1)
+        machine.the_book_is_the_tape_less_what_was_taken_and_ours()
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_long_day_beside_the_model(seed: int) -> None:
     """The machine without its variety: thousands of steps, most of them where our orders are."""
