@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from runner.simulation.columns import Columns, NotATape, whole
-from runner.simulation.recording import ASK, BID, Gap, Recording
+from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Gap, Recording
 
 
 class _Depth(Struct):
@@ -156,7 +156,7 @@ class _Reader:
         if self._last is None:
             self._left_out += 1
         else:
-            self._columns.trade(self._time, sold=trade.m, ticks=whole(trade.p), lots=whole(trade.q))
+            self._columns.trade(self._time, SOLD if trade.m else BOUGHT, whole(trade.p), whole(trade.q))
 
     # The end ---------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
-"""A recording being made out of what a file of another program tells: rows, the book that they change, the grid.
+"""A recording being made: rows, the book that they change, and, where a file of another program tells them, the grid.
 
-Prices and quantities come as decimals, whose grid is known only when all of them were seen: until then they are whole
-numbers of 10^-`DECIMALS`.
+Its prices and quantities come as decimals, whose grid is known only when all of them were seen: until then they are
+whole numbers of 10^-`DECIMALS`.
 """
 
 from array import array
@@ -10,7 +10,7 @@ from decimal import Decimal
 from math import gcd
 
 from runner.model.market import Market
-from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Gap, Recording, Touch
+from runner.simulation.recording import ASK, BID, Gap, Recording, Touch
 
 DECIMALS = 8
 """Of every number on this wire; what the market really uses is found at the end, from all of them."""
@@ -29,15 +29,17 @@ class NotATape(Exception):
 
 
 class Columns:
-    """The rows so far. `change` and `trade` take numbers of `DECIMALS` decimals, and the time of receipt (ns)."""
+    """The rows so far, in the whole numbers of whoever writes them, and the time of receipt (ns). `sides` is the book
+    that they make.
+    """
 
     def __init__(self) -> None:
         self.sides: dict[int, dict[int, int]] = {BID: {}, ASK: {}}
         self.trades = 0
-        self._times, self._kinds, self._ticks, self._lots = (array("q") for _ in range(4))
+        self.times, self.kinds, self.ticks, self.lots = (array("q") for _ in range(4))
 
     def __len__(self) -> int:
-        return len(self._times)
+        return len(self.times)
 
     def show(self, time: int, bids: dict[int, int], asks: dict[int, int]) -> None:
         """The whole book: what it does not hold is gone."""
@@ -52,23 +54,29 @@ class Columns:
         changes = list(changes)
         for going in (True, False):
             for side, ticks, lots in changes:
-                levels = self.sides[side]
-                if (lots == 0) is going and levels.get(ticks, 0) != lots:
-                    if lots:
-                        levels[ticks] = lots
-                    else:
-                        del levels[ticks]
-                    self._row(time, side, ticks, lots)
+                if (lots == 0) is going:
+                    self.level(time, side, ticks, lots)
 
-    def trade(self, time: int, *, sold: bool, ticks: int, lots: int) -> None:
+    def level(self, time: int, side: int, ticks: int, lots: int) -> None:
+        """A level's new total, zero if it is gone; no row where that is no change."""
+        levels = self.sides[side]
+        if levels.get(ticks, 0) != lots:
+            if lots:
+                levels[ticks] = lots
+            else:
+                del levels[ticks]
+            self._row(time, side, ticks, lots)
+
+    def trade(self, time: int, kind: int, ticks: int, lots: int) -> None:
+        """`kind`: one of those of trades."""
         self.trades += 1
-        self._row(time, SOLD if sold else BOUGHT, ticks, lots)
+        self._row(time, kind, ticks, lots)
 
     def _row(self, time: int, kind: int, ticks: int, lots: int) -> None:
-        self._times.append(time)
-        self._kinds.append(kind)
-        self._ticks.append(ticks)
-        self._lots.append(lots)
+        self.times.append(time)
+        self.kinds.append(kind)
+        self.ticks.append(ticks)
+        self.lots.append(lots)
 
     def recording(
         self,
@@ -83,24 +91,25 @@ class Columns:
         frames: int = 0,
         left_out: int = 0,
     ) -> Recording:
-        """Everything on the grid that all of it fits on. Raises NotATape where there is none.
+        """Everything on the grid that all of it fits on, where it was written with `DECIMALS` decimals. Raises NotATape
+        where there is none.
 
         `symbol` is the market as BASE-QUOTE, where it cannot be told from `name`.
         `tickers` are best prices by the number of their update, `ends` of each depth frame its first and last number
         and the rows when it was applied.
         """
-        if not self._times:
+        if not self.times:
             raise NotATape("there is no snapshot of the book in it: nothing can be rebuilt from changes alone")
         base, quote = _pair(symbol, name)
         tickers = list(tickers)
-        prices = Grid("price", price_precision, self._ticks, (t[i] for t in tickers for i in (1, 3)))
-        amounts = Grid("amount", amount_precision, self._lots, (t[i] for t in tickers for i in (2, 4)))
+        prices = Grid("price", price_precision, self.ticks, (t[i] for t in tickers for i in (1, 3)))
+        amounts = Grid("amount", amount_precision, self.lots, (t[i] for t in tickers for i in (2, 4)))
         if prices.precision + amounts.precision > DIGITS_MAX:
             raise NotATape(
                 f"its prices have {prices.precision} and its quantities {amounts.precision} decimals; the venue allows "
                 f"{DIGITS_MAX} together"
             )
-        ticks, lots = prices.column(self._ticks), amounts.column(self._lots)
+        ticks, lots = prices.column(self.ticks), amounts.column(self.lots)
         if max(ticks) * max(lots) > NUMBER_MAX:
             raise NotATape("its prices times its quantities do not fit into 64 bits")
         return Recording(
@@ -115,8 +124,8 @@ class Columns:
                 maker_fee=FEE,
                 taker_fee=FEE,
             ),
-            times=self._times,
-            kinds=self._kinds,
+            times=self.times,
+            kinds=self.kinds,
             ticks=ticks,
             lots=lots,
             touches=_touches(tickers, ends, prices.unit, amounts.unit),

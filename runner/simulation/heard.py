@@ -13,7 +13,7 @@ is not on it, and the level that it came from is tainted, because nobody can say
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from msgspec import structs
 
@@ -22,6 +22,7 @@ from runner.model.event import Event, What
 from runner.model.market import Market
 from runner.model.order import OrderRow, Side, TradeRow
 from runner.model.settings import SECOND
+from runner.simulation.columns import Columns
 from runner.simulation.recording import ASK, BID, BOUGHT, BOUGHT_FROM_OWN, SOLD, SOLD_TO_OWN, Gap, Recording, Taint
 
 AROUND = SECOND // 4
@@ -76,7 +77,9 @@ class Listener:
                     self._order(time, row)
 
     def tapes(self) -> dict[str, Recording]:
-        return {symbol: market.without(self._own[symbol]) for symbol, market in self._markets.items() if market.times}
+        return {
+            symbol: market.without(self._own[symbol]) for symbol, market in self._markets.items() if len(market.columns)
+        }
 
     def _order(self, time: int, row: OrderRow) -> None:
         before = self._rows.get(row.id)
@@ -120,9 +123,8 @@ class _Market:
 
     def __init__(self, market: Market) -> None:
         self.market = market
-        self.times, self.kinds, self.ticks, self.lots = (array("q") for _ in range(4))
-        self.ids = array("q")  # of each row that is a trade; zero for a level
-        self._levels: dict[Level, int] = {}
+        self.columns = Columns()
+        self.ids: dict[int, int] = {}  # of trades, by their row
         self._whole = False  # the book can be trusted
         self._gaps: list[Gap] = []
         self._seen: set[int] = set()
@@ -130,8 +132,7 @@ class _Market:
 
     def hear(self, time: int, what: events.BookDelta | events.BookSnapshot | events.PublicTrade) -> None:
         if isinstance(what, events.BookSnapshot):
-            told = {(BID, ticks): lots for ticks, lots in what.bids} | {(ASK, ticks): lots for ticks, lots in what.asks}
-            self._change(time, {**dict.fromkeys(self._levels, 0), **told})
+            self.columns.show(time, dict(what.bids), dict(what.asks))
             if not self._whole and self._gaps:
                 self._gaps[-1] = structs.replace(self._gaps[-1], until=time)
             self._whole = True
@@ -139,31 +140,23 @@ class _Market:
             self._left_out += 1
         elif isinstance(what, events.BookDelta):
             self._frames += 1
-            self._change(time, {(BID, t): lots for t, lots in what.bids} | {(ASK, t): lots for t, lots in what.asks})
+            sides = ((BID, dict(what.bids)), (ASK, dict(what.asks)))
+            self.columns.change(time, [(side, *level) for side, levels in sides for level in levels.items()])
         elif what.id not in self._seen:  # a stream that begins again may tell the latest trades twice
             self._seen.add(what.id)
-            self._row(time, BOUGHT if what.taker_side is Side.BUY else SOLD, what.ticks, what.lots, what.id)
+            self.ids[len(self.columns)] = what.id
+            self.columns.trade(time, BOUGHT if what.taker_side is Side.BUY else SOLD, what.ticks, what.lots)
 
     def lost(self, time: int, reason: str) -> None:
         if self._whole:
             self._whole = False
-            self._gaps.append(Gap(len(self.times), time, reason))
+            self._gaps.append(Gap(len(self.columns), time, reason))
 
-    def _change(self, time: int, told: Mapping[Level, int]) -> None:
-        """Levels that go come first: so the book is not crossed on the way."""
-        for going in (True, False):
-            for level, lots in told.items():
-                if (lots == 0) is going and self._levels.get(level, 0) != lots:
-                    if lots:
-                        self._levels[level] = lots
-                    else:
-                        del self._levels[level]
-                    self._row(time, *level, lots, 0)
-
-    def _row(self, *row: int) -> None:
-        columns = (self.times, self.kinds, self.ticks, self.lots, self.ids)
-        for column, number in zip(columns, row, strict=True):
-            column.append(number)
+    def rows(self) -> Iterator[tuple[int, int, int, int, int]]:
+        """Time, kind, ticks and lots of each row, and the trade's id, zero for a level."""
+        told = self.columns
+        for row, each in enumerate(zip(told.times, told.kinds, told.ticks, told.lots, strict=True)):
+            yield *each, self.ids.get(row, 0)
 
     def without(self, own: _Own) -> Recording:
         return _Remover(self, own).recording(self._gaps, self._frames, self._left_out)
@@ -175,37 +168,32 @@ class _Remover:
     def __init__(self, heard: _Market, own: _Own) -> None:
         self._heard = heard
         self._own = own
-        self._others: dict[Level, int] = {}
         self._strangers = _strangers(heard, own)
-        self._columns = tuple(array("q") for _ in range(4))
+        self._columns = Columns()  # its book is that of the others
         self._rows_at = array("q")  # rows written before each row that was heard: where gaps are then
         self._tainted: dict[Level, Taint] = {}
-        self._trades = 0
 
     def recording(self, gaps: Iterable[Gap], frames: int, left_out: int) -> Recording:
-        heard = self._heard
-        for time, kind, ticks, lots, number in zip(
-            heard.times, heard.kinds, heard.ticks, heard.lots, heard.ids, strict=True
-        ):
-            self._rows_at.append(len(self._columns[0]))
+        for time, kind, ticks, lots, number in self._heard.rows():
+            self._rows_at.append(len(self._columns))
             if kind in _HITS:
                 self._trade(time, kind, ticks, lots, number)
             elif (kind, ticks) in self._own.steps:
                 self._level(time, (kind, ticks), lots)
             else:
-                self._write(time, (kind, ticks), lots)
-        self._rows_at.append(len(self._columns[0]))
-        times, kinds, ticks_, lots_ = self._columns
+                self._columns.level(time, kind, ticks, lots)
+        self._rows_at.append(len(self._columns))
+        found = self._columns
         return Recording(
-            market=heard.market,
-            times=times,
-            kinds=kinds,
-            ticks=ticks_,
-            lots=lots_,
+            market=self._heard.market,
+            times=found.times,
+            kinds=found.kinds,
+            ticks=found.ticks,
+            lots=found.lots,
             gaps=tuple(structs.replace(gap, row=self._rows_at[gap.row]) for gap in gaps),
             tainted=tuple(self._tainted.values()),
             frames=frames,
-            trades=self._trades,
+            trades=found.trades,
             left_out=left_out,
         )
 
@@ -213,18 +201,18 @@ class _Remover:
         if self._own.took(number):
             self._taint(time, (_HITS[kind], ticks), "we took from it")
             return
-        self._trades += 1
-        self._row(time, _HIT_OURS[kind] if number in self._own.trades else kind, ticks, lots)
+        self._columns.trade(time, _HIT_OURS[kind] if number in self._own.trades else kind, ticks, lots)
 
     def _level(self, time: int, level: Level, total: int) -> None:
         amounts = _around(self._own.steps[level], time)
-        before = self._others.get(level, 0)
+        side, ticks = level
+        before = self._columns.sides[side].get(ticks, 0)
         trades = self._strangers.get(level, _NO_TRADES)
         traded = trades.unexplained(time)
         for left in dict.fromkeys((before, before - traded)):
             if left >= 0 and total - left in amounts:
                 trades.explain(before - left, time)
-                self._write(time, level, left)
+                self._columns.level(time, *level, left)
                 return
         said = amounts[-1] if len(amounts) == 1 else _last(self._own.steps[level], time)
         fitting = [said, *reversed(amounts)]
@@ -234,19 +222,10 @@ class _Remover:
         elif ours != said:
             self._taint(time, level, f"it held {total} lots where {said} were ours")
         trades.explain(traded, time)
-        self._write(time, level, total - ours)
-
-    def _write(self, time: int, level: Level, others: int) -> None:
-        if others != self._others.get(level, 0):
-            self._others[level] = others
-            self._row(time, *level, others)
+        self._columns.level(time, *level, total - ours)
 
     def _taint(self, time: int, level: Level, reason: str) -> None:
-        self._tainted.setdefault(level, Taint(len(self._columns[0]), time, *level, reason))
-
-    def _row(self, *row: int) -> None:
-        for column, number in zip(self._columns, row, strict=True):
-            column.append(number)
+        self._tainted.setdefault(level, Taint(len(self._columns), time, *level, reason))
 
 
 class _Strangers:
@@ -276,9 +255,7 @@ _NO_TRADES = _Strangers()
 
 def _strangers(heard: _Market, own: _Own) -> dict[Level, _Strangers]:
     found: defaultdict[Level, _Strangers] = defaultdict(_Strangers)
-    for time, kind, ticks, lots, number in zip(
-        heard.times, heard.kinds, heard.ticks, heard.lots, heard.ids, strict=True
-    ):
+    for time, kind, ticks, lots, number in heard.rows():
         if kind in _HITS and number not in own.trades:
             found[_HITS[kind], ticks].add(time, lots)
     return dict(found)

@@ -15,13 +15,13 @@ from itertools import groupby
 from operator import itemgetter
 
 from runner.simulation.columns import Columns, NotATape, whole
-from runner.simulation.recording import ASK, BID, Gap, Recording
+from runner.simulation.recording import ASK, BID, BOUGHT, SOLD, Gap, Recording
 
 MICROSECOND = 1_000
 BOOK = ("symbol", "local_timestamp", "is_snapshot", "side", "price", "amount")
 TRADES = ("symbol", "local_timestamp", "side", "price", "amount")
 _SIDES = {"bid": BID, "ask": ASK}
-_SOLD = {"sell": True, "buy": False}
+_TRADES = {"sell": SOLD, "buy": BOUGHT}
 """By the side of the taker."""
 
 Row = tuple[int, int, list[str]]
@@ -70,9 +70,7 @@ class _Reader:
             self._book(rows)
         elif self._begun:
             for _, (_, _, side, price, amount) in rows:
-                self._columns.trade(
-                    self._time, sold=bool(_side(_SOLD, side)), ticks=_number(price), lots=_number(amount)
-                )
+                self._columns.trade(self._time, _side(_TRADES, side), _number(price), _number(amount))
         else:
             self._left_out += len(rows)
 

@@ -6,11 +6,11 @@ own: whoever takes it again on this tape finds it, and finds it gone afterwards.
 answered to the member. The exchange must write a match down at once (no delay of execution).
 """
 
-from array import array
 from collections.abc import Iterable
 
 from runner.model.market import Market
 from runner.model.order import Side
+from runner.simulation.columns import Columns
 from runner.simulation.feed import BookChanged, BookShown, FeedEvent, OrderChanged, Traded
 from runner.simulation.kernel import BUY, SELL
 from runner.simulation.recording import ASK, BID, BOUGHT, BOUGHT_FROM_OWN, SOLD, SOLD_TO_OWN, Recording
@@ -31,11 +31,9 @@ class Witness:
         self._own: dict[int, Order] = {}  # at work, by id
         self._arrived: set[int] = set()  # those of the member's orders that came to the book in this moment
         self._shown: dict[tuple[Side, int], int] = {}  # the levels, the member's orders included
-        self._written: dict[tuple[Side, int], int] = {}  # the levels as they are on the tape
         self._late: dict[tuple[Side, int], None] = {}  # levels that the member took from in the last moment
         self._last = 0
-        self._trades = 0
-        self._columns = tuple(array("q") for _ in range(4))
+        self._columns = Columns()
 
     def hear(self, now: int, events: Iterable[FeedEvent]) -> None:
         """What the exchange said at `now` (UTC ns), in one piece or in several; never earlier than the last time."""
@@ -46,7 +44,7 @@ class Witness:
         touched: dict[tuple[Side, int], None] = {}
         for event in events:
             match event:
-                case BookShown() if event.market.id == self.market.id and not self._columns[0]:
+                case BookShown() if event.market.id == self.market.id and not self._columns:
                     levels = ((Side.BUY, event.bids), (Side.SELL, event.asks))
                     self._shown = {(side, ticks): lots for side, rows in levels for ticks, lots in rows}
                     touched |= dict.fromkeys(self._shown)
@@ -66,8 +64,15 @@ class Witness:
 
     def recording(self) -> Recording:
         """What was heard so far."""
-        times, kinds, ticks, lots = self._columns
-        return Recording(market=self.market, times=times, kinds=kinds, ticks=ticks, lots=lots, trades=self._trades)
+        told = self._columns
+        return Recording(
+            market=self.market,
+            times=told.times,
+            kinds=told.kinds,
+            ticks=told.ticks,
+            lots=told.lots,
+            trades=told.trades,
+        )
 
     def _know(self, order: Order) -> None:
         if order.state is OrderState.WAIT and order.ticks is not None:
@@ -91,17 +96,9 @@ class Witness:
                 self._late[own.side.opposite, trade.ticks] = None
                 return
             kind = _TRADE_WITH_MEMBER[own.side.opposite]
-        self._trades += 1
-        self._row(now, kind, trade.ticks, trade.lots)
+        self._columns.trade(now, kind, trade.ticks, trade.lots)
 
     def _write_levels(self, now: int, levels: Iterable[tuple[Side, int]]) -> None:
         for side, ticks in levels:
             own = sum(order.left for order in self._own.values() if (order.side, order.ticks) == (side, ticks))
-            lots = self._shown.get((side, ticks), 0) - own
-            if lots != self._written.get((side, ticks), 0):
-                self._written[side, ticks] = lots
-                self._row(now, _LEVEL[side], ticks, lots)
-
-    def _row(self, *row: int) -> None:
-        for column, number in zip(self._columns, row, strict=True):
-            column.append(number)
+            self._columns.level(now, _LEVEL[side], ticks, self._shown.get((side, ticks), 0) - own)
