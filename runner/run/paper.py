@@ -43,6 +43,7 @@ from runner.run.inward import Inward
 from runner.run.replay import open_record
 from runner.run.venue import Knowledge
 from runner.simulation.paper import PaperVenue
+from runner.simulation.record import steps
 from runner.simulation.round_trips import round_trips
 from runner.simulation.taped import start_balances
 
@@ -56,7 +57,7 @@ def as_recorded(models: PaperModels, environment: Mapping[str, str]) -> PaperMod
     """The models with the waits of the recorded run that they name, if they name one. Raises CannotRun."""
     if not models.recorded:
         return models
-    trips = round_trips(open_record(models.recorded, environment))
+    trips = round_trips(steps(open_record(models.recorded, environment)))
     if not trips.creates:
         raise CannotRun(Exit.CONFIG, f"no order was answered in the record of {models.recorded}: there is no latency")
     return models.measured(trips.creates, trips.cancels)

@@ -6,7 +6,7 @@ a backtest has no need to ask for: where a run came to the end of its request bu
 wanted sooner by the backtest.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from statistics import median
 
@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from runner.edge.budget import Bucket
 from runner.edge.places import Environment
 from runner.engine.strategy import Strategy
-from runner.model.command import Cancel, FillBooked, Output, Place
-from runner.model.event import Accepted, BalancesRead, CancelAnswered, Configured, Event, Restored, StopRequested
+from runner.model.command import FillBooked, Output, Place
+from runner.model.event import BalancesRead, Configured, Event, Restored, StopRequested
 from runner.model.exits import Exit
 from runner.model.ids import parse_client_id
 from runner.model.money import MONEY
@@ -34,8 +34,9 @@ from runner.run.tape_loop import TapeLoop
 from runner.simulation.heard import tapes
 from runner.simulation.kernel import Kernel
 from runner.simulation.paper import PaperVenue
-from runner.simulation.record import decoded
+from runner.simulation.record import steps
 from runner.simulation.recording import NEVER, Recording
+from runner.simulation.round_trips import round_trips
 from runner.simulation.taped_market import TapedMarket, twice_mids
 
 QUEUES = (
@@ -60,14 +61,14 @@ def parity_of(name: str, environment: Environment, strategy: type[Strategy] | No
     if record.snapshot is not None:
         what = f"the record of {record.header.run} has lost its oldest files, and how the run began with them"
         raise CannotRun(Exit.USAGE, f"{what}: record with a larger recording.max_run_mb")
-    steps = [(event, Output() if output is None else decoded(output)) for event, output in record]
-    recordings = tapes(event for event, _ in steps)
-    return parity(record.header.run, steps, strategy or strategy_of(record.header), list(recordings.values()))
+    told = list(steps(record))
+    recordings = tapes(event for event, _ in told)
+    return parity(record.header.run, told, strategy or strategy_of(record.header), list(recordings.values()))
 
 
-def parity(name: str, steps: Sequence[Step], strategy: type[Strategy], recordings: Sequence[Recording]) -> Parity:
+def parity(name: str, told: Sequence[Step], strategy: type[Strategy], recordings: Sequence[Recording]) -> Parity:
     """Judge a run by backtests on the public tapes of its markets. Raises CannotRun."""
-    real = _lived(steps)
+    real = _lived(told)
     if not real.kept.placings:
         raise CannotRun(Exit.USAGE, f"run {name} placed no order: there is nothing to compare")
     used = [each for each in recordings if each.market.symbol in real.settings.markets]
@@ -193,16 +194,15 @@ class _Real(Struct, frozen=True):
     before: int
 
 
-def _lived(steps: Iterable[Step]) -> _Real:
+def _lived(told: Sequence[Step]) -> _Real:
     """Raises CannotRun for a record without its beginning."""
-    kept, asked = Kept(), _Asked()
+    kept, trips = Kept(), round_trips(told)
     settings: Settings | None = None
     balances: dict[str, Decimal] = {}
     end = before = 0
     stopping = False
-    for event, output in steps:
+    for event, output in told:
         kept(event, output)
-        asked(event, output)
         match event.what:
             case BalancesRead(_, rows) if not kept.placings:
                 balances |= {row.currency: MONEY.add(row.available, row.locked) for row in rows}
@@ -217,38 +217,13 @@ def _lived(steps: Iterable[Step]) -> _Real:
             end = event.time
     if settings is None:
         raise CannotRun(Exit.USAGE, "this is no record of a run from its beginning: nobody was configured in it")
-    return _Real(settings, kept, balances, end, asked.latency(Place), asked.latency(Cancel), before)
+    order, cancel = _one_way(trips.creates or trips.cancels), _one_way(trips.cancels or trips.creates)
+    return _Real(settings, kept, balances, end, order, cancel, before)
 
 
-class _Asked:
-    """How long requests took: half of what passed until they were answered."""
-
-    def __init__(self) -> None:
-        self._left: dict[str | int, int] = {}
-        self._took: dict[type, list[int]] = {Place: [], Cancel: []}
-
-    def __call__(self, event: Event, output: Output) -> None:
-        match event.what:
-            case Accepted(name):
-                self._answered(Place, name, event.time)
-            case CancelAnswered(number):
-                self._answered(Cancel, number, event.time)
-        for command in output.commands:
-            match command:
-                case Place(name):
-                    self._left[name] = event.time
-                case Cancel(number):
-                    self._left[number] = event.time
-
-    def _answered(self, kind: type, name: str | int, time: int) -> None:
-        left = self._left.pop(name, None)
-        if left is not None:
-            self._took[kind].append(time - left)
-
-    def latency(self, kind: type) -> int:
-        """One way, ns; where nothing of a kind was asked, that of the other one."""
-        took = self._took[kind] or [each for other in self._took.values() for each in other]
-        return int(median(took) / 2) if took else 0
+def _one_way(trips: Sequence[int]) -> int:
+    """ns; half of what passed until an answer came, and 0 where none did."""
+    return int(median(trips) / 2) if trips else 0
 
 
 def _aligned(real: _Real, recordings: Sequence[Recording], strategy: type[Strategy], models: PaperModels) -> int:

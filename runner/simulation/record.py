@@ -8,7 +8,7 @@ record there: the entries before it are whole, and the damage is told, never gue
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -86,6 +86,11 @@ _NOTHING = msgspec.msgpack.encode(None)
 
 def encoded(output: Output) -> bytes:
     return _encoder.encode(output)
+
+
+def steps(entries: Iterable[Entry]) -> Iterator[tuple[Event, Output]]:
+    """What an engine was told, and what it said to that: nothing where it failed. Raises msgspec.DecodeError."""
+    return ((event, Output() if output is None else decoded(output)) for event, output in entries)
 
 
 def decoded(output: bytes) -> Output:

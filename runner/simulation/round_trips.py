@@ -1,12 +1,11 @@
-"""How long a recorded run waited for the venue's answers: what a paper account's latency can be drawn from."""
+"""How long a run waited for the venue's answers: what the latency of a paper account, or of a backtest, can be."""
 
 from collections.abc import Iterable
 
 from msgspec import Struct
 
-from runner.model.command import Cancel, Place
-from runner.model.event import Accepted, CancelAnswered, Rejected
-from runner.simulation.record import Entry, decoded
+from runner.model.command import Cancel, Output, Place
+from runner.model.event import Accepted, CancelAnswered, Event, Rejected
 
 
 class RoundTrips(Struct, frozen=True):
@@ -16,17 +15,18 @@ class RoundTrips(Struct, frozen=True):
     cancels: tuple[int, ...]
 
 
-def round_trips(entries: Iterable[Entry]) -> RoundTrips:
+def round_trips(steps: Iterable[tuple[Event, Output]]) -> RoundTrips:
+    """Of what an engine was told, and what it said to that."""
     left: dict[str | int, int] = {}  # when a request was decided, by client id or by order id
     creates: list[int] = []
     cancels: list[int] = []
-    for event, output in entries:
+    for event, output in steps:
         match event.what:
             case Accepted(client_id) | Rejected(client_id) if client_id in left:
                 creates.append(event.time - left.pop(client_id))
             case CancelAnswered(order_id, row) if row is not None and order_id in left:
                 cancels.append(event.time - left.pop(order_id))
-        for command in () if output is None else decoded(output).commands:
+        for command in output.commands:
             match command:
                 case Place(client_id):
                     left[client_id] = event.time

@@ -36,6 +36,7 @@ from runner.simulation.dice import Dice, seed_state
 from runner.simulation.exchange import Exchange
 from runner.simulation.faults import switch_text
 from runner.simulation.markets import SANDBOX_LISTINGS
+from runner.simulation.record import steps
 from runner.simulation.round_trips import round_trips
 from runner.simulation.sandbox import sandbox
 from tests.product.network import FAIR, Network, Tally, Weather
@@ -215,7 +216,7 @@ def test_the_record_of_a_paper_run_says_the_same_again(tmp_path: Path) -> None:
 def test_latency_may_be_that_of_a_recorded_run(tmp_path: Path) -> None:
     first = simulated(tmp_path / "first", minutes=0.3)
     run_id, environment = first.ended.summary["run"], {"RUNNER_STATE_DIR": str(tmp_path / "first")}
-    trips = round_trips(open_record(run_id, environment))
+    trips = round_trips(steps(open_record(run_id, environment)))
     # Half of an evenly drawn 10 to 40 ms and the constant 50 ms, with the 20 ms of the news folded in.
     assert len(trips.creates) == first.ended.summary["orders"]["placed"]
     assert all(30 * MILLISECOND <= each < 60 * MILLISECOND + SLACK for each in trips.creates)
