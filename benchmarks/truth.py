@@ -32,7 +32,7 @@ from runner.model.paper import PaperModels
 from runner.model.settings import SECOND, QueueModel, Settings, TickPolicy
 from runner.report.parity import BIAS_MAX, MEASURES, MEDIAN_MAX, Pair, Traded, closest, errors, table, traded
 from runner.report.tables import aligned
-from runner.run.parity import QUEUES, Kept, play, played, rerun
+from runner.run.parity import QUEUES, Kept, play, played_of, rerun
 from runner.run.tape_loop import TapeLoop
 from runner.simulation.client import Client
 from runner.simulation.crowd import BPS, CROWDS, Temper
@@ -153,7 +153,7 @@ def really(seed: str, temper: Temper, length: int = LENGTH) -> Case:
     kept, market = Kept(), LiveMarket(venue.exchange, MARKET)
     play(TapeLoop(SETTINGS, PureMarketMaking, [market], venue, Bucket(), kept), START + length)
     recording = witness.recording()
-    return Case(recording, traded(played(recording, kept, START, START + length)))
+    return Case(recording, traded(played_of(recording, kept, START, START + length)))
 
 
 def alone(seed: str, temper: Temper, length: int = LENGTH) -> Recording:
@@ -176,7 +176,7 @@ def backtested(case: Case, queue: QueueModel, length: int = LENGTH) -> Pair:
     """The same maker on the tape of that market."""
     end, models = START + length, replace(MODELS, queue=queue)
     tested = rerun([case.recording], SETTINGS, PureMarketMaking, models, BALANCES, START, end)
-    return Pair(case.real, traded(played(case.recording, tested, START, end)))
+    return Pair(case.real, traded(played_of(case.recording, tested, START, end)))
 
 
 def outcomes(seeds: Iterable[int], length: int = LENGTH) -> Iterator[Outcome]:

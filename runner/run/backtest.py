@@ -9,7 +9,7 @@ that is `data` + `order` on its way. The times told are therefore the venue's.
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
@@ -18,7 +18,6 @@ from types import FrameType
 
 from msgspec import Struct, structs
 
-from runner.config.dangers import warnings
 from runner.config.problems import problem
 from runner.config.sense import node
 from runner.config.spec import RunSpec
@@ -29,7 +28,6 @@ from runner.model.command import Note, Output, Place
 from runner.model.event import Event
 from runner.model.exits import Exit
 from runner.model.ids import account_tag
-from runner.model.market import Market
 from runner.model.money import MONEY, ZERO
 from runner.model.paper import PaperModels
 from runner.model.settings import SECOND
@@ -38,14 +36,15 @@ from runner.report.summary import Summary, summary
 from runner.run.account import Progress
 from runner.run.audit import Audit
 from runner.run.ends import CannotRun
+from runner.run.on_tapes import played, venue_of
 from runner.run.paper import as_recorded
 from runner.run.tape_loop import TapeLoop
 from runner.run.terminal import LogLines, listen
+from runner.run.warned import dangers, warn
 from runner.simulation.kernel import CannotCompile, Kernel, compiled_run
-from runner.simulation.paper import PaperVenue
 from runner.simulation.recording import NEVER, Recording
 from runner.simulation.taped import start_balances
-from runner.simulation.taped_market import TapedMarket, twice_mids
+from runner.simulation.taped_market import TapedMarket
 
 SLICES = 500
 """Between two of them progress is told and an interruption noticed."""
@@ -103,17 +102,9 @@ class _Test:
         for tape in self._tapes:
             tape.play(start, stop_on_touch=False)
         self._start = start
-        markets = [tape.market for tape in self._tapes]
         asks = ((tape.market, best and best[0]) for tape in self._tapes for best in [tape.best_ask()])
         self._balances = models.balances or start_balances(asks)
-        venue = PaperVenue(
-            markets,
-            self._balances,
-            models=models,
-            seed=str(models.seed),
-            now=start,
-            kernels={tape.market.symbol: tape.kernel for tape in self._tapes},
-        )
+        venue = venue_of(self._tapes, self._balances, models)
         settings = structs.replace(spec.settings, tag=account_tag("backtest", spec.settings.name))
         limit = spec.connector.rate_limit
         bucket = Bucket(limit.requests, limit.per_ns)
@@ -125,7 +116,7 @@ class _Test:
         self._ordered: dict[str, int] = {}
         if options.log is not None:
             listen(options.log, self._audit)
-        self._warn(spec, {market.symbol: market for market in markets}, strict=options.strict)
+        warn(self._audit, dangers(spec, [tape.market for tape in self._tapes], strict=options.strict), start)
         if plain:
             self._audit.remark(start, Note("kernel.plain", level="warning", facts={"why": plain}))
         self.loop.begin()
@@ -136,13 +127,6 @@ class _Test:
             if isinstance(command, Place):
                 self._ordered[command.market] = self._ordered.get(command.market, 0) + command.lots
 
-    def _warn(self, spec: RunSpec, markets: Mapping[str, Market], *, strict: bool) -> None:
-        found = warnings(spec, markets)
-        if found and strict:
-            raise CannotRun(Exit.CONFIG, "\n".join(warning.text(kind="warning: ") for warning in found))
-        for warning in found:
-            self._audit.remark(self._start, Note("config.warning", level="warning", facts=dict(warning.facts())))
-
     # What came of it --------------------------------------------------------------------------------------
 
     def result(self, seconds: float, end: int) -> Tested:
@@ -150,33 +134,31 @@ class _Test:
         assert loop.finish is not None
         assert loop.engine.stop is not None
         told = summary(self._audit.status(loop.now), loop.engine.stop.by)
-        played = [self._played(tape, end) for tape in self._tapes]
-        pace = report.Pace(seconds, sum(each.events for each in played), loop.engine.ticks)
-        told["backtest"] = report.facts(played, self._worth(played), pace)
+        markets = [self._played(tape, end) for tape in self._tapes]
+        pace = report.Pace(seconds, sum(each.events for each in markets), loop.engine.ticks)
+        told["backtest"] = report.facts(markets, self._worth(markets), pace)
         return Tested(loop.finish.exit_code, loop.finish.reason, told, report.text(told))
 
     def _played(self, tape: TapedMarket, end: int) -> report.Played:
-        recording, symbol = tape.recording, tape.market.symbol
+        symbol = tape.market.symbol
         fills = [fill for fill in self._audit.fills if fill.market == symbol]
         apart = max(SECOND, (end - self._start) // CURVE_POINTS)
-        return report.Played(
-            market=tape.market,
-            start=self._start,
-            end=end,
-            events=recording.rows_until(end) - recording.rows_until(self._start),
-            gaps=sum(gap.time < end and gap.until > self._start for gap in recording.gaps),
-            tainted=sum(self._start <= each.time <= end for each in recording.tainted),
-            ordered_lots=self._ordered.get(symbol, 0),
+        return played(
+            tape.recording,
+            self._start,
+            end,
             fills=fills,
-            mids=twice_mids(TapedMarket(recording, self._kernel()), report.marks(fills, self._start, end, apart)),
+            ordered_lots=self._ordered.get(symbol, 0),
+            marks=report.marks(fills, self._start, end, apart),
+            kernel=self._kernel,
         )
 
     def _worth(self, markets: Sequence[report.Played]) -> dict[str, Decimal]:
         """Of the account at the start, by quote currency; what has no mid there counts for nothing."""
         worth: dict[str, Decimal] = {}
-        for played in markets:
-            market = played.market
-            base, mid = self._balances.get(market.base, ZERO), played.mids.get(played.start, 0)
+        for each in markets:
+            market = each.market
+            base, mid = self._balances.get(market.base, ZERO), each.mids.get(each.start, 0)
             before = worth.get(market.quote, self._balances.get(market.quote, ZERO))
             price = MONEY.divide(market.price(mid), Decimal(2))
             worth[market.quote] = MONEY.add(before, MONEY.multiply(base, price))

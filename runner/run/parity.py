@@ -29,15 +29,15 @@ from runner.report.parity import Pair, Parity, Placing, Rerun, divergence, trade
 from runner.report.parity import facts as facts
 from runner.report.parity import text as text
 from runner.run.ends import CannotRun
+from runner.run.on_tapes import played, venue_of
 from runner.run.replay import open_record, strategy_of
 from runner.run.tape_loop import TapeLoop
 from runner.simulation.heard import tapes
 from runner.simulation.kernel import Kernel
-from runner.simulation.paper import PaperVenue
 from runner.simulation.record import steps
 from runner.simulation.recording import NEVER, Recording
 from runner.simulation.round_trips import round_trips
-from runner.simulation.taped_market import TapedMarket, twice_mids
+from runner.simulation.taped_market import TapedMarket
 
 QUEUES = (
     QueueModel("risk_averse"),
@@ -81,7 +81,7 @@ def parity(name: str, told: Sequence[Step], strategy: type[Strategy], recordings
     for queue in QUEUES:
         kept = rerun(used, real.settings, strategy, replace(models, queue=queue), real.balances, start, real.end)
         pairs = {
-            tape.market.symbol: Pair(*(traded(played(tape, each, start, real.end)) for each in (real.kept, kept)))
+            tape.market.symbol: Pair(*(traded(played_of(tape, each, start, real.end)) for each in (real.kept, kept)))
             for tape in used
         }
         reruns.append(Rerun(str(queue), pairs, divergence(real.kept.placings, kept.placings, APART)))
@@ -135,16 +135,8 @@ def rerun(
     markets = [TapedMarket(recording, Kernel(models.queue)) for recording in recordings]
     for tape in markets:
         tape.play(start, stop_on_touch=False)
-    venue = PaperVenue(
-        [models.with_fees(tape.market) for tape in markets],
-        balances,
-        models=models,
-        seed=str(models.seed),
-        now=start,
-        kernels={tape.market.symbol: tape.kernel for tape in markets},
-    )
     kept = Kept()
-    play(TapeLoop(settings, strategy, markets, venue, Bucket(), kept), until)
+    play(TapeLoop(settings, strategy, markets, venue_of(markets, balances, models), Bucket(), kept), until)
     return kept
 
 
@@ -157,19 +149,16 @@ def play(loop: TapeLoop, until: int) -> None:
         loop.run(NEVER)
 
 
-def played(recording: Recording, kept: Kept, start: int, until: int) -> Played:
+def played_of(recording: Recording, kept: Kept, start: int, until: int) -> Played:
     """What was traded on one market, with the tape's mid prices: every second, and where a fill is looked at."""
     fills = kept.fills(recording.market.symbol, until)
-    times = marks(fills, start, until, SECOND)
-    return Played(
-        market=recording.market,
-        start=start,
-        end=until,
-        events=recording.rows_until(until) - recording.rows_until(start),
-        gaps=len(recording.gaps),
-        ordered_lots=sum(each.lots for each in kept.placings if each.market == recording.market.symbol),
+    return played(
+        recording,
+        start,
+        until,
         fills=fills,
-        mids=twice_mids(TapedMarket(recording, Kernel()), [time for time in times if time <= until]),
+        ordered_lots=sum(each.lots for each in kept.placings if each.market == recording.market.symbol),
+        marks=[time for time in marks(fills, start, until, SECOND) if time <= until],
     )
 
 

@@ -17,8 +17,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from msgspec import Struct, structs
 
 from runner import __version__
-from runner.config.dangers import warnings
-from runner.config.problems import Problem, problem
+from runner.config.problems import problem
 from runner.config.sense import place
 from runner.config.spec import RunSpec
 from runner.edge.clock import Clock
@@ -49,6 +48,7 @@ from runner.run.site import Site, new_run_id, request_budget, rules_of, site_of
 from runner.run.snapshot import snapshot
 from runner.run.terminal import View, has_terminal, listen, show
 from runner.run.venue import Knowledge, nonce_window_enforced, nothing_real
+from runner.run.warned import dangers, warn
 
 BEGIN_WITHIN_S = 60.0
 
@@ -106,7 +106,7 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], 
             raise CannotRun(
                 Exit.USAGE, f"{site.rest_url} is not a sandbox: real money is asked for by name, with --live"
             )
-        dangers = _dangers(spec, known, options)
+        found = dangers(spec, known.markets, strict=options.strict)
         settings = _settings(spec, options, site)
         journal = stack.enter_context(_journal(site, settings, clock))
         key, paper, assumed = site.credentials, None, spec.connector.paper
@@ -117,8 +117,7 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], 
         model = "" if models is None else str(models)
         audit = Audit(engine, run=run_id, name=settings.name, venue=site.label, now=clock.now(), model=model)
         listen(options.view, audit)
-        for warning in dangers:
-            audit.remark(clock.now(), Note("config.warning", level="warning", facts=dict(warning.facts())))
+        warn(audit, found, clock.now())
         begin: list[What] = [
             Configured(settings),
             _begin_journal(journal, known, settings, run_id, {"file": spec.file, "venue": site.label}, clock),
@@ -319,14 +318,6 @@ def _begin_journal(
     except (JournalError, JournalUnusable) as error:
         raise CannotRun(Exit.UNPROVEN, str(error)) from error
     return restored
-
-
-def _dangers(spec: RunSpec, known: Knowledge, options: Options) -> tuple[Problem, ...]:
-    """What the file is warned of, now that the venue has told its rules."""
-    found = warnings(spec, {market.symbol: market for market in known.markets})
-    if found and options.strict:
-        raise CannotRun(Exit.CONFIG, "\n".join(warning.text(kind="warning: ") for warning in found))
-    return found
 
 
 def _settings(spec: RunSpec, options: Options, site: Site) -> Settings:
