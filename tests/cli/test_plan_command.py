@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from loopback.line import strategy_text
@@ -40,8 +41,11 @@ def plan(*words: str | Path, state: Path, opened: Opened | None = None) -> "subp
 
 
 def far_quotes(folder: Path, opened: Opened) -> Path:
-    """Four orders that nobody trades with, and that stay where they are."""
+    """Four orders that nobody trades with, and that stay where they are. Each test trades under a name of its own: two
+    journals of one name begun within a minute would take each other's orders for their own.
+    """
     text = strategy_text(opened.connector).replace("spread: 5bps", "spread: 2%")
+    text = text.replace("name: line\n", f"name: line-{crc32(folder.name.encode())}\n")
     file = folder / "line.yml"
     file.write_text(text.replace("order_refresh_time: 2s", "order_refresh_time: 1h"))
     return file
