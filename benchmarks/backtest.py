@@ -17,6 +17,7 @@ from typing import Any
 
 from msgspec import structs
 
+from benchmarks.engine import MARKET, START
 from benchmarks.recorded import DATA
 from runner.edge.budget import Bucket
 from runner.edge.tape_file import read_tape
@@ -33,18 +34,6 @@ from runner.simulation.recording import ASK, BID, BOUGHT, NEVER, SOLD, Recording
 from runner.simulation.taped_market import TapedMarket
 from strategies.pure_market_making import PureMarketMaking
 
-MARKET = Market(
-    id="rogerbtc",
-    base="ROGER",
-    quote="BTC",
-    price_precision=8,
-    amount_precision=2,
-    price_min=Decimal("0.00000001"),
-    quantity_min=Decimal(1),
-    maker_fee=Decimal("0.0025"),
-    taker_fee=Decimal("0.0025"),
-)
-START = 1_700_000_000 * SECOND
 EVENTS = 1_000_000
 APART = 10 * MILLISECOND  # between two events
 LEVELS = 50  # a side, about

@@ -31,11 +31,12 @@ from runner.run.gateway import Withheld
 from runner.run.line import Line, opened_line
 from runner.run.live import Consumer
 from runner.run.machine import Machine
-from runner.run.paper import BEGINS, as_recorded, paper_account
+from runner.run.paper import as_recorded, paper_account
 from runner.run.site import Ask, Site, new_run_id, request_budget, rules_of, site_of
 from runner.run.start import in_vain
 from runner.run.terminal import View as Ways
 from runner.run.terminal import listen
+from runner.simulation.client import LISTENS
 
 ATTEMPTS = 3  # beside a run that is just placing orders, the journal may be older than what the exchange shows
 
@@ -182,7 +183,7 @@ async def _first_tick(parts: _Parts, remembered: Restored, wish: Wish, take: Tak
         remembered,
         MarketsRead(line.known.markets),
         ClockRead(line.known.offset, line.known.uncertainty),
-        *([] if line.paper is None else [BEGINS]),
+        *([] if line.paper is None else [LISTENS]),
     ]
     async with opened_line(line) as (opened, inbox):
         gateway = Withheld(opened.gateway)

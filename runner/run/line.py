@@ -102,18 +102,32 @@ class OpenLine:
 
     async def _public(self) -> None:
         line = self._line
-        await run_stream(
-            "public",
-            line.site.stream_url + PUBLIC_PATH,
-            headers=dict,
-            greeting=self.inward.public.subscriptions,
-            inbox=self.inbox,
-            outbox=self.outboxes["public"],
-            clock=line.clock,
-            dice=line.machine.dice,
-            when_full="drop",
-            connect=line.machine.connect,
+        await public_stream(
+            line.site.stream_url, self.inward, self.outboxes["public"], self.inbox, line.clock, line.machine
         )
+
+
+async def public_stream(
+    stream_url: str,
+    inward: Inward,
+    outbox: Outbox,
+    inbox: MemoryObjectSendStream[Item],
+    clock: Clock,
+    machine: Machine,
+) -> None:
+    """The public stream of a venue into an inbox, for ever."""
+    await run_stream(
+        "public",
+        stream_url + PUBLIC_PATH,
+        headers=dict,
+        greeting=inward.public.subscriptions,
+        inbox=inbox,
+        outbox=outbox,
+        clock=clock,
+        dice=machine.dice,
+        when_full="drop",
+        connect=machine.connect,
+    )
 
 
 @asynccontextmanager

@@ -31,7 +31,6 @@ from runner.model.event import (
     PublicTrade,
     StreamAlive,
     StreamDown,
-    StreamUp,
     What,
 )
 from runner.model.exits import Exit
@@ -46,9 +45,6 @@ from runner.simulation.paper import PaperVenue
 from runner.simulation.record import steps
 from runner.simulation.round_trips import round_trips
 from runner.simulation.taped import start_balances
-
-BEGINS = StreamUp("private", ("balance", "order", "trade"))
-"""News of a paper account come from the first moment on."""
 
 _UNFILLED = "no paper order is filled until the next snapshot"
 

@@ -15,11 +15,10 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from msgspec import Struct
 
 from runner import __version__
-from runner.altmarkets.stream import PUBLIC_PATH
 from runner.edge.clock import Clock
 from runner.edge.inbox import Item
 from runner.edge.recorder import MEGABYTE, Recorder
-from runner.edge.stream import Outbox, run_stream
+from runner.edge.stream import Outbox
 from runner.model.command import Output
 from runner.model.event import BookDelta, BookGap, BookSnapshot, Event, MarketsRead, PublicTrade, What
 from runner.model.exits import Exit
@@ -28,11 +27,12 @@ from runner.model.settings import SECOND
 from runner.run.counter import Counter, Target, asked
 from runner.run.ends import CannotRun
 from runner.run.inward import Inward
+from runner.run.line import INBOX_ITEMS, public_stream
+from runner.run.machine import Machine
 from runner.run.recording import platform_name
 from runner.run.site import new_run_id
 from runner.simulation.record import Header
 
-INBOX_ITEMS = 1024
 ASK_AGAIN = 5 * SECOND
 NOTHING = Output()
 
@@ -89,19 +89,6 @@ async def _listen(url: str, listener: "_Listener", clock: Clock, run_for: int | 
     sender, receiver = anyio.create_memory_object_stream[Item](INBOX_ITEMS)
     async with sender, receiver, anyio.create_task_group() as tasks:
 
-        async def stream() -> None:
-            await run_stream(
-                "public",
-                url + PUBLIC_PATH,
-                headers=dict,
-                greeting=listener.inward.public.subscriptions,
-                inbox=sender,
-                outbox=listener.outbox,
-                clock=clock,
-                dice=random.SystemRandom(),
-                when_full="drop",
-            )
-
         async def stop_on_signal() -> None:
             if threading.current_thread() is threading.main_thread():
                 with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
@@ -112,7 +99,7 @@ async def _listen(url: str, listener: "_Listener", clock: Clock, run_for: int | 
             await clock.sleep_until(at)
             tasks.cancel_scope.cancel()
 
-        tasks.start_soon(stream)
+        tasks.start_soon(public_stream, url, listener.inward, listener.outbox, sender, clock, Machine())
         tasks.start_soon(stop_on_signal)
         if run_for is not None:
             tasks.start_soon(stop_in_time, clock.now() + run_for)

@@ -90,6 +90,20 @@ def records(environment: Environment) -> list[Path]:
     return sorted((folder for folder in found if folder.is_dir()), key=lambda folder: folder.name)
 
 
+def located(name: str, environment: Environment) -> Path | None:
+    """Where a record is that is named by a file of it, by its folder or that of its journal (then the newest there), or
+    by the id of its run; a file is taken as what its name says.
+    """
+    path = Path(name)
+    if path.is_dir() and not parts(path):
+        beside = [folder for folder in sorted(path.glob(f"{RECORDS}/*")) if parts(folder)]
+        if beside:
+            return beside[-1]
+    elif path.exists():
+        return path
+    return next((folder for folder in reversed(records(environment)) if folder.name == name), None)
+
+
 def prune(environment: Environment, megabytes: int) -> None:
     """Remove the oldest records until the rest takes less than this; those of runs that go on stay."""
     room = megabytes * MEGABYTE

@@ -26,9 +26,10 @@ from runner.engine.strategy import Strategy
 from runner.model.command import Place
 from runner.model.event import Event
 from runner.model.exits import Exit
+from runner.model.settings import SECOND
 from runner.report.account import utc
 from runner.run.ends import CannotRun
-from runner.run.recording import code_of, platform_name, records
+from runner.run.recording import code_of, located, platform_name, records
 from runner.run.snapshot import NoSnapshot, revive
 from runner.simulation.record import Entry, Header, NotARecord, decoded, encoded, facts
 
@@ -75,14 +76,9 @@ class Replayed(Struct, frozen=True):
 
 
 def open_record(name: str, environment: Environment) -> Record:
-    """The record that is named by the id of its run, or by its folder or a file of it. Raises CannotRun (2)."""
-    path = Path(name)
-    found = parts(path) if path.exists() else []
-    if not found and path.is_dir():  # the folder of a strategy's journal, or of a run on the sandbox: its newest
-        found = next((files for folder in sorted(path.glob("records/*"))[::-1] if (files := parts(folder))), [])
-    if not found:
-        known = [folder for folder in records(environment) if folder.name == name]
-        found = parts(known[-1]) if known else []
+    """The record of this name (`recording.located`). Raises CannotRun (2)."""
+    path = located(name, environment)
+    found = [] if path is None else parts(path)
     if not found:
         newest = [folder.name for folder in records(environment)[-3:]]
         hint = f"; the newest runs with one are {', '.join(newest)}" if newest else ""
@@ -261,7 +257,7 @@ def _other(what: str, then: str, now: str) -> list[str]:
 def text(result: Replayed, asserted: bool) -> str:
     header = result.header
     rows = [
-        ("run", f"{header.run} of {header.name} at {header.venue}, {utc(header.began // 1_000_000_000)}"),
+        ("run", f"{header.run} of {header.name} at {header.venue}, {utc(header.began // SECOND)}"),
         (
             "events",
             f"{result.events} in {result.span / 1e9:.1f} s; {result.ticks} ticks, {result.placed} orders",
@@ -284,7 +280,7 @@ def text(result: Replayed, asserted: bool) -> str:
 
 def _told(difference: Difference) -> Iterator[tuple[str, str]]:
     event = difference.event
-    yield "replay", f"differs first at event {event.number}, {utc(event.time // 1_000_000_000)}"
+    yield "replay", f"differs first at event {event.number}, {utc(event.time // SECOND)}"
     yield "event", msgspec.json.encode(facts(event.what)).decode()
     for key, then in difference.recorded.items():
         now = difference.replayed.get(key)

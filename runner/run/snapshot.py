@@ -22,6 +22,7 @@ from runner.engine.feeds import LiveFeed
 from runner.engine.strategy import Strategy
 from runner.model.event import BookSnapshot, Event, MarketsRead, OrderNews, What
 from runner.model.order import OrderRow, OrderState
+from runner.model.settings import SECOND
 from runner.simulation.record import Snapshot
 
 OURS = ("runner.engine.", "runner.model.")
@@ -120,8 +121,8 @@ def _known(engine: Engine) -> tuple[What, ...]:
                         origin_lots=order.lots,
                         remaining_lots=order.lots - order.executed_lots,
                         executed_lots=order.executed_lots,
-                        created_at=order.created // 1_000_000_000,
-                        updated_at=order.changed // 1_000_000_000,
+                        created_at=order.created // SECOND,
+                        updated_at=order.changed // SECOND,
                     )
                 )
                 for id_ in order.venue_ids[:1]

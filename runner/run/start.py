@@ -41,7 +41,7 @@ from runner.run.ends import CannotRun, only_cause
 from runner.run.line import Line, opened_line
 from runner.run.live import Consumer
 from runner.run.machine import Machine
-from runner.run.paper import BEGINS, as_recorded, paper_account
+from runner.run.paper import as_recorded, paper_account
 from runner.run.recording import header_of, prune, record_folder
 from runner.run.reload import Reloading, Reread
 from runner.run.site import Site, new_run_id, request_budget, rules_of, site_of
@@ -49,6 +49,7 @@ from runner.run.snapshot import snapshot
 from runner.run.terminal import View, has_terminal, listen, show
 from runner.run.venue import Knowledge, nonce_window_enforced, nothing_real
 from runner.run.warned import dangers, warn
+from runner.simulation.client import LISTENS
 
 BEGIN_WITHIN_S = 60.0
 
@@ -128,7 +129,7 @@ async def _run(spec: RunSpec, options: Options, environment: Mapping[str, str], 
         if models is not None:
             paper, opened = await paper_account(models, settings.markets, known, rest, bucket, clock)
             audit.remark(clock.now(), opened)
-            begin.append(BEGINS)
+            begin.append(LISTENS)
         if options.settle:
             begin.append(StopRequested("settle"))
         reloading = None

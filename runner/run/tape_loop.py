@@ -30,14 +30,13 @@ from runner.model.event import (
     Restored,
     StopRequested,
     StreamAlive,
-    StreamUp,
     What,
 )
 from runner.model.market import Market
 from runner.model.settings import SECOND, Settings
+from runner.simulation.client import LISTENS
 from runner.simulation.recording import NEVER
 
-PRIVATE_NAMES = ("order", "trade", "balance")
 MINUTE = 60 * SECOND
 
 Touch = tuple[tuple[int, int] | None, tuple[int, int] | None]
@@ -131,7 +130,7 @@ class TapeLoop:
             MarketsRead(tuple(tape.market for tape in self.tapes.values())),
             ClockRead(0, 0),
             NonceWindowProbed(enforced=True),
-            StreamUp("private", PRIVATE_NAMES),
+            LISTENS,
         ):
             self.deliver(what)
 

@@ -12,7 +12,7 @@ from runner.model.money import plain
 from runner.model.settings import SECOND
 from runner.model.units import BadQuantity, Duration
 from runner.run.ends import CannotRun
-from runner.run.recording import records
+from runner.run.recording import located
 from runner.simulation.columns import NotATape
 from runner.simulation.recording import ASK, BID, SOLD, Recording, cut
 
@@ -28,10 +28,8 @@ def read(
     amount_precision: int | None = None,
     trades: Path | None = None,
 ) -> Recording:
-    """A file, the folder of a record, or the id of a run. Raises CannotRun (2)."""
-    path = Path(name)
-    if not path.exists():
-        path = next((folder for folder in reversed(records(environment)) if folder.name == name), path)
+    """A file, or a record (`recording.located`). Raises CannotRun (2)."""
+    path = located(name, environment) or Path(name)
     try:
         return read_tape(
             path, symbol=symbol, price_precision=price_precision, amount_precision=amount_precision, trades=trades

@@ -31,6 +31,7 @@ from runner.model.event import (
     OrdersListed,
     Rejected,
     Sent,
+    StreamUp,
     TradeNews,
     TradesListed,
     TransfersListed,
@@ -49,6 +50,9 @@ PAGE = 1000
 """Rows of a page (wire reference 4)."""
 TRANSFERS = 100
 REFUSED = 422
+
+LISTENS = StreamUp("private", ("order", "trade", "balance"))
+"""What an engine is told first: news of such a member come from the first moment on."""
 
 Row = TypeVar("Row")
 
