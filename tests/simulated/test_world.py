@@ -1,7 +1,10 @@
 """Hours of trading against the exchange's own truth, without a socket: clean, with faults, with crashes."""
 
+from collections import Counter
+
 import pytest
 
+from runner.model.event import What
 from runner.model.order import OrderState
 from runner.model.settings import SECOND, Limits, Settings, TickPolicy
 from runner.run.chaos.ending import conclude
@@ -75,6 +78,30 @@ def test_lost_answers_cut_sockets_and_crashes(seed: str) -> None:
     assert each.ambiguous > 0
     assert each.finish is not None
     assert each.finish.exit_code == 0, each.finish
+
+
+class Asked(World):
+    """A world in which it is looked at after every event whether anything of the account is missing."""
+
+    def __init__(self, seed: str) -> None:
+        self.seen: Counter[bool] = Counter()
+        super().__init__(seed, SETTINGS, PureMarketMaking, FAULTS)
+
+    def deliver(self, what: What) -> None:
+        super().deliver(what)
+        if self.engine.markets:
+            known = self.engine.account.known
+            assert known == (next(self.engine.account.missing(), None) is None), what
+            self.seen[known] += 1
+
+
+def test_nothing_is_missing_exactly_when_everything_is_known() -> None:
+    each = Asked("asked")
+    for _ in range(2):
+        each.run_for(30)
+        each.crash()
+    each.run_for(30)
+    assert min(each.seen[True], each.seen[False]) > 10
 
 
 def test_a_create_is_excused_when_a_proxy_did_repeat_it_and_no_other_is() -> None:
